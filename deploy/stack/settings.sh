@@ -1,7 +1,7 @@
 # Settings that every script of the private stack shares. Sourced, never run.
 #
 #   SLUICE_HOME       state folder of this stack                      (default: .sluice in the repository)
-#   SLUICE_PORT_BASE  first of the hundred ports that it may use      (default: 21000)
+#   SLUICE_PORT_BASE  first of the 200 ports that it may use          (default: 21000)
 #   SLUICE_HTTP_PORT  port of nginx, the only one that users see      (default: 8080)
 #
 # Several stacks live side by side if both the folder and the port base differ.
@@ -20,8 +20,9 @@ PG_BIN=/usr/lib/postgresql/15/bin
 PG_PORT=$((SLUICE_PORT_BASE + 1))
 PG_DATABASE=sluice
 AMQP_PORT=$((SLUICE_PORT_BASE + 2))
-AMQP_DIST_PORT=$((SLUICE_PORT_BASE + 3))
-EPMD_PORT=$((SLUICE_PORT_BASE + 4))
+EPMD_PORT=$((SLUICE_PORT_BASE + 3))
+AMQP_DIST_PORT=$((SLUICE_PORT_BASE + 4))
+SMTP_PORT=$((SLUICE_PORT_BASE + 5))
 AMQP_CTL_PORT_MIN=$((SLUICE_PORT_BASE + 80))
 AMQP_CTL_PORT_MAX=$((SLUICE_PORT_BASE + 99))
 AMQP_VHOST=sluice
@@ -94,6 +95,14 @@ alive() {
     [ -s "$1" ] || return 1
     read -r pid <"$1" || return 1
     [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$2"
+}
+
+# gone PID...: none of them runs any more (a dead process that nobody has reaped yet counts as gone).
+gone() {
+    local pid
+    for pid in "$@"; do
+        ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null || return 1
+    done
 }
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
