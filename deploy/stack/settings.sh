@@ -124,3 +124,8 @@ one_at_a_time() {
     exec 9>"$SLUICE_HOME/.$1.lock"
     flock -w 120 9 || die "another deploy/stack/$1 has been running for two minutes"
 }
+
+# How many instances of dispatch this stack runs: what deploy/up --dispatch N wrote down, or one.
+dispatch_instances() {
+    if [ -s "$SLUICE_HOME/dispatch-instances" ]; then cat "$SLUICE_HOME/dispatch-instances"; else echo 1; fi
+}
