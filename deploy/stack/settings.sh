@@ -3,6 +3,8 @@
 #   SLUICE_HOME       state folder of this stack                      (default: .sluice in the repository)
 #   SLUICE_PORT_BASE  first of the 200 ports that it may use          (default: 21000)
 #   SLUICE_HTTP_PORT  port of nginx, the only one that users see      (default: 8080)
+#   SLUICE_PUBLIC_URL how people reach it                             (default: http://127.0.0.1:SLUICE_HTTP_PORT)
+#   SLUICE_BUILD      release or debug: which binaries run            (default: what deploy/up built last, or release)
 #
 # Several stacks live side by side if both the folder and the port base differ.
 
@@ -15,6 +17,8 @@ STACK="$REPOSITORY/deploy/stack"
 SLUICE_HOME=$(realpath -m "${SLUICE_HOME:-$REPOSITORY/.sluice}")
 SLUICE_PORT_BASE=${SLUICE_PORT_BASE:-21000}
 SLUICE_HTTP_PORT=${SLUICE_HTTP_PORT:-8080}
+
+PUBLIC_URL=${SLUICE_PUBLIC_URL:-http://127.0.0.1:$SLUICE_HTTP_PORT}
 
 PG_BIN=/usr/lib/postgresql/15/bin
 PG_PORT=$((SLUICE_PORT_BASE + 1))
