@@ -85,8 +85,8 @@ BEGIN
 
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
-    FOREACH policy IN ARRAY ARRAY['scope_read', 'scope_insert', 'scope_update', 'scope_delete'] LOOP
-        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', policy, relation);
+    FOR policy IN SELECT polname FROM pg_policy WHERE polrelid = relation AND polname LIKE 'scope\_%' LOOP
+        EXECUTE format('DROP POLICY %I ON %s', policy, relation);
     END LOOP;
     EXECUTE format('CREATE POLICY scope_read ON %s FOR SELECT USING (%s)', relation, readable);
     EXECUTE format('CREATE POLICY scope_insert ON %s FOR INSERT WITH CHECK (%s)', relation, own);
