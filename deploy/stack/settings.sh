@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Settings that every script of the private stack shares. Sourced, never run.
 #
 #   SLUICE_HOME       state folder of this stack                      (default: .sluice in the repository)

@@ -1,0 +1,62 @@
+# The steps of deploy/test, in order. Sourced by it.
+# shellcheck shell=bash disable=SC2154
+
+CHECKS="$REPOSITORY/deploy/checks"
+cd "$REPOSITORY" || exit
+
+step packages "Debian packages" 1800 '' "$STACK/packages" test
+if wanted system || wanted openapi || wanted chaos; then
+    step python "Python packages in .sluice/venv" 600 packages "$CHECKS/venv" "$VENV"
+fi
+
+if wanted lint; then
+    step format "swift format, shellcheck" 300 '' "$CHECKS/format"
+    step imports "import rules" 60 '' "$CHECKS/imports"
+    step files "no file that does not belong" 60 '' "$CHECKS/files"
+fi
+
+step build "debug build with tests" 2700 packages swift build --build-tests
+
+if wanted unit; then
+    # One process a target: a crash in one hides nothing of the others, and only one target's servers run at a time.
+    while read -r target; do
+        step "unit.$target" "swift test $target" 900 build \
+            swift test --skip-build --filter "^$target\\." --xunit-output "$RESULTS/unit.$target.xml"
+    done < <("$CHECKS/test-targets")
+fi
+
+if wanted sanitize; then
+    step thread "thread sanitizer on Postgres, AMQP, Outbox" 2400 packages "$CHECKS/sanitize" thread "$RESULTS/thread.xml"
+    if [ "$mode" = full ]; then
+        step address "address sanitizer on Postgres, AMQP, Outbox" 2400 packages \
+            "$CHECKS/sanitize" address "$RESULTS/address.xml"
+    fi
+fi
+
+# The services' own stack, once for all that needs it.
+if wanted system || wanted openapi || wanted chaos; then
+    step stack "deploy/up, again, down, up: nothing doubled, nothing lost" 600 build "$CHECKS/lifecycle"
+fi
+pytest=("$VENV/bin/python" -m pytest -p no:cacheprovider -ra --timeout=900)
+if wanted system && [ -d Tests/System ]; then
+    step system "the whole story, bad input, scope, messages" 1500 python,stack "${pytest[@]}" Tests/System \
+        --ignore=Tests/System/chaos --ignore=Tests/System/test_openapi.py --junitxml="$RESULTS/system.xml"
+fi
+if wanted system && [ -d Tests/System/chaos ]; then
+    SLUICE_CHAOS_MINUTES='' step chaos "killed and stopped at random, seed $chaos_seed, short" 720 python,stack \
+        "${pytest[@]}" Tests/System/chaos --junitxml="$RESULTS/chaos.xml"
+fi
+if wanted openapi && [ -f Tests/System/test_openapi.py ]; then
+    step openapi "schemathesis on five documents" 900 python,stack \
+        "${pytest[@]}" Tests/System/test_openapi.py --junitxml="$RESULTS/openapi.xml"
+elif wanted openapi; then
+    step openapi "schemathesis on five documents" 900 python,stack "$CHECKS/openapi" "$VENV" "$RESULTS"
+fi
+if wanted chaos && [ -d Tests/System/chaos ]; then
+    step chaos.long "killed and stopped at random, seed $chaos_seed, $chaos_minutes minutes" \
+        $((chaos_minutes * 60 + 900)) python,stack \
+        "${pytest[@]}" --timeout=$((chaos_minutes * 60 + 800)) Tests/System/chaos --junitxml="$RESULTS/chaos.long.xml"
+fi
+if wanted benchmarks && [ -x Tests/Benchmarks/run ]; then
+    step benchmarks "ratios of the design's table" 7200 stack Tests/Benchmarks/run
+fi
