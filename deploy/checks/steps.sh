@@ -15,7 +15,9 @@ if wanted lint; then
     step files "no file that does not belong" 60 '' "$CHECKS/files"
 fi
 
-step build "debug build with tests" 2700 packages swift build --build-tests
+if wanted build || wanted unit || wanted system || wanted openapi || wanted chaos || wanted benchmarks; then
+    step build "debug build with tests" 2700 packages swift build --build-tests
+fi
 
 if wanted unit; then
     # One process a target: a crash in one hides nothing of the others, and only one target's servers run at a time.
@@ -34,7 +36,7 @@ if wanted sanitize; then
 fi
 
 # The services' own stack, once for all that needs it.
-if wanted system || wanted openapi || wanted chaos; then
+if wanted system || wanted openapi || wanted chaos || wanted benchmarks; then
     step stack "deploy/up, again, down, up: nothing doubled, nothing lost" 600 build "$CHECKS/lifecycle"
 fi
 pytest=("$VENV/bin/python" -m pytest -p no:cacheprovider -ra --timeout=900)
