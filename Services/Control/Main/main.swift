@@ -1,1 +1,4 @@
-// placeholder
+import ControlCommands
+import Glibc
+
+exit(await Sluicectl.start(CommandLine.arguments.dropFirst()))
