@@ -1,0 +1,210 @@
+import FoundationEssentials
+import Model
+import Postgres
+
+/// The SQL of an import: staging, then chunks that are validated and written by PostGIS in one statement each.
+enum ImportStore {
+    /// Starts a run.
+    static func open(
+        _ id: UUID, district: District.ID, profile: ImportProfile, startedBy: String
+    ) throws -> SQL {
+        """
+        INSERT INTO gis.import (import_id, district_id, source, kind, system, profile, started_by)
+        VALUES (\(id), \(district), \(profile.source), \(profile.kind), \(profile.system),
+                \(try JSONB.json(profile)), \(startedBy))
+        """
+    }
+
+    /// Validates and writes the staged rows in (after, through]. Answers one row: the counts of the chunk, and the
+    /// facilities that were added or changed as a JSON array of {id, version, district, code}.
+    ///
+    /// A null, 0 or negative diameter or length and a node of −1 or 0 are unknown, and become null with an issue that
+    /// says so; inverts of exactly 0 likewise (the sources write 0 for "not surveyed"). A row is refused when it has
+    /// no id, no readable geometry of the right type, or lies outside the district.
+    static func writeChunk(
+        _ id: UUID, district: District.ID, profile: ImportProfile, after: Int, through: Int
+    ) -> SQL {
+        """
+        WITH staged AS MATERIALIZED (
+            SELECT s.row_number, gis.read_json(s.feature) AS feature
+            FROM gis.import_staging s
+            WHERE s.import_id = \(id) AND s.row_number > \(after)::int AND s.row_number <= \(through)::int
+        ), raw AS MATERIALIZED (
+            SELECT s.row_number, s.feature IS NULL AS unreadable, p.properties,
+                   left(nullif(btrim(p.properties ->> \(profile.id)::text), ''), 64) AS source_id,
+                   gis.read_geometry(s.feature -> 'geometry') AS geometry,
+                   gis.read_number(p.properties ->> \(profile.diameterMillimetres)::text) AS diameter_mm,
+                   gis.read_number(p.properties ->> \(profile.lengthMetres)::text) AS length_m,
+                   nullif(btrim(p.properties ->> \(profile.upNode)::text), '') AS up_node,
+                   nullif(btrim(p.properties ->> \(profile.downNode)::text), '') AS down_node,
+                   gis.read_number(p.properties ->> \(profile.upInvertMetres)::text) AS up_invert_m,
+                   gis.read_number(p.properties ->> \(profile.downInvertMetres)::text) AS down_invert_m,
+                   nullif(btrim(p.properties ->> \(profile.material)::text), '') AS material
+            FROM staged s
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN jsonb_typeof(s.feature -> 'properties') = 'object'
+                            THEN s.feature -> 'properties' ELSE '{}' END AS properties
+            ) p
+        ), placed AS MATERIALIZED (
+            SELECT r.*, ST_PointOnSurface(r.geometry) AS inside
+            FROM raw r
+        ), checked AS MATERIALIZED (
+            SELECT p.*,
+                   CASE WHEN p.unreadable THEN 'feature'
+                        WHEN p.source_id IS NULL THEN 'properties.' || \(profile.id)::text
+                        WHEN p.geometry IS NULL THEN 'geometry'
+                        WHEN (\(profile.kind)::text = 'pipe')
+                             <> (GeometryType(p.geometry) IN ('LINESTRING', 'MULTILINESTRING')) THEN 'geometry.type'
+                        WHEN \(profile.kind)::text IN ('manhole', 'gully', 'outfall')
+                             AND GeometryType(p.geometry) <> 'POINT' THEN 'geometry.type'
+                        WHEN NOT EXISTS (
+                            SELECT FROM gis.area a
+                            WHERE a.area_id = \(district) AND a.geometry && p.inside
+                              AND ST_Covers(a.geometry, p.inside)) THEN 'geometry.coordinates'
+                   END AS refused
+            FROM placed p
+        ), seen AS (
+            -- Of several rows with one id the first counts, also across chunks.
+            INSERT INTO gis.import_seen (import_id, source_id)
+            SELECT \(id), c.source_id FROM checked c WHERE c.refused IS NULL GROUP BY c.source_id
+            ON CONFLICT DO NOTHING
+            RETURNING source_id
+        ), judged AS MATERIALIZED (
+            SELECT c.row_number, c.source_id, c.geometry, c.inside, c.properties, c.diameter_mm, c.length_m, c.up_node,
+                   c.down_node, c.up_invert_m, c.down_invert_m, c.material,
+                   CASE WHEN c.refused IS NOT NULL THEN c.refused
+                        WHEN s.source_id IS NULL OR c.row_number > min(c.row_number)
+                             FILTER (WHERE c.refused IS NULL) OVER (PARTITION BY c.source_id) THEN 'duplicate'
+                   END AS refused
+            FROM checked c
+            LEFT JOIN seen s ON s.source_id = c.source_id
+        ), issue AS (
+            INSERT INTO gis.import_issue (import_id, district_id, row_number, source_id, severity, field, code, detail)
+            SELECT \(id), \(district), j.row_number, j.source_id, i.severity, i.field, i.code, i.detail
+            FROM judged j
+            CROSS JOIN LATERAL (
+                VALUES
+                    (j.refused = 'feature', 'refused', 'feature', 'unreadable', 'the feature is not valid JSON'),
+                    (j.refused = 'properties.' || \(profile.id)::text, 'refused', j.refused, 'missing',
+                     'the property that identifies the feature is missing or empty'),
+                    (j.refused = 'geometry', 'refused', 'geometry', 'invalid',
+                     'a valid, non-empty GeoJSON geometry in longitude and latitude is wanted'),
+                    (j.refused = 'geometry.type', 'refused', 'geometry.type', 'wrong_type',
+                     'pipes are lines; manholes, gullies and outfalls are points'),
+                    (j.refused = 'geometry.coordinates', 'refused', 'geometry.coordinates', 'outside_district',
+                     'the feature lies outside the district of the import'),
+                    (j.refused = 'duplicate', 'refused', 'properties.' || \(profile.id)::text, 'duplicate',
+                     'an earlier row of this import has the same id'),
+                    (j.refused IS NULL AND j.diameter_mm <= 0, 'repaired', 'diameter_mm', 'not_positive',
+                     'a diameter of 0 or less means unknown'),
+                    (j.refused IS NULL AND j.length_m <= 0, 'repaired', 'length_m', 'not_positive',
+                     'a length of 0 or less means unknown; the length of the line is used'),
+                    (j.refused IS NULL AND j.up_node IN ('-1', '0'), 'repaired', 'up_node', 'no_node',
+                     'a node of -1 or 0 means unknown'),
+                    (j.refused IS NULL AND j.down_node IN ('-1', '0'), 'repaired', 'down_node', 'no_node',
+                     'a node of -1 or 0 means unknown'),
+                    (j.refused IS NULL AND j.up_invert_m = 0, 'repaired', 'up_invert_m', 'zero',
+                     'an invert of exactly 0 means not surveyed'),
+                    (j.refused IS NULL AND j.down_invert_m = 0, 'repaired', 'down_invert_m', 'zero',
+                     'an invert of exactly 0 means not surveyed')
+            ) AS i (applies, severity, field, code, detail)
+            WHERE i.applies
+            ON CONFLICT DO NOTHING
+        ), good AS (
+            SELECT j.row_number, j.source_id, j.geometry, j.properties, j.material,
+                   CASE WHEN j.diameter_mm > 0 THEN j.diameter_mm END AS diameter_mm,
+                   CASE WHEN j.length_m > 0 THEN j.length_m
+                        WHEN \(profile.kind)::text = 'pipe' THEN nullif(ST_Length(j.geometry::geography), 0)
+                   END AS length_m,
+                   left(CASE WHEN j.up_node NOT IN ('-1', '0') THEN j.up_node END, 64) AS up_node,
+                   left(CASE WHEN j.down_node NOT IN ('-1', '0') THEN j.down_node END, 64) AS down_node,
+                   nullif(j.up_invert_m, 0) AS up_invert_m,
+                   nullif(j.down_invert_m, 0) AS down_invert_m,
+                   (SELECT a.area_id FROM gis.area a
+                    WHERE a.level = 'community' AND a.geometry && j.inside AND ST_Covers(a.geometry, j.inside)
+                    ORDER BY ST_Area(a.geometry), a.area_id LIMIT 1) AS community_id
+            FROM judged j
+            WHERE j.refused IS NULL
+        ), written AS (
+            INSERT INTO gis.facility AS f (
+                kind, system, source, source_id, code, district_id, community_id, geometry, diameter_mm, length_m,
+                up_node, down_node, up_invert_m, down_invert_m, material, attributes)
+            SELECT \(profile.kind), \(profile.system), \(profile.source), g.source_id,
+                   \(profile.source) || '/' || g.source_id, \(district), g.community_id, g.geometry, g.diameter_mm,
+                   g.length_m, g.up_node, g.down_node, g.up_invert_m, g.down_invert_m, g.material, g.properties
+            FROM good g
+            ON CONFLICT (source, kind, source_id) DO UPDATE
+            SET system = excluded.system, district_id = excluded.district_id, community_id = excluded.community_id,
+                geometry = excluded.geometry, diameter_mm = excluded.diameter_mm, length_m = excluded.length_m,
+                up_node = excluded.up_node, down_node = excluded.down_node, up_invert_m = excluded.up_invert_m,
+                down_invert_m = excluded.down_invert_m, material = excluded.material,
+                attributes = excluded.attributes, retired_at = NULL,
+                version = f.version + 1, changed_at = clock_timestamp()
+            WHERE (f.system, f.district_id, f.community_id, f.diameter_mm, f.length_m, f.up_node, f.down_node,
+                   f.up_invert_m, f.down_invert_m, f.material, f.attributes, f.retired_at)
+                  IS DISTINCT FROM
+                  (excluded.system, excluded.district_id, excluded.community_id, excluded.diameter_mm,
+                   excluded.length_m, excluded.up_node, excluded.down_node, excluded.up_invert_m,
+                   excluded.down_invert_m, excluded.material, excluded.attributes, NULL::timestamptz)
+               OR NOT f.geometry ~= excluded.geometry OR NOT ST_OrderingEquals(f.geometry, excluded.geometry)
+            RETURNING f.facility_id, f.version, f.district_id, f.code
+        )
+        SELECT (SELECT count(*) FROM judged)::int AS read,
+               (SELECT count(*) FROM judged WHERE refused IS NOT NULL)::int AS refused,
+               (SELECT count(*) FROM written WHERE version = 1)::int AS added,
+               (SELECT count(*) FROM written WHERE version > 1)::int AS changed,
+               coalesce((SELECT jsonb_agg(jsonb_build_object('id', w.facility_id, 'version', w.version,
+                                                             'code', w.code))
+                         FROM written w), '[]') AS facilities
+        """
+    }
+
+    /// Adds a chunk's counts to the run.
+    static func count(_ id: UUID, _ chunk: ImportCounts) -> SQL {
+        """
+        UPDATE gis.import
+        SET rows_read = rows_read + \(chunk.read)::int, rows_added = rows_added + \(chunk.added)::int,
+            rows_changed = rows_changed + \(chunk.changed)::int, rows_same = rows_same + \(chunk.same)::int,
+            rows_refused = rows_refused + \(chunk.refused)::int
+        WHERE import_id = \(id)
+        """
+    }
+
+    /// Ends a run and empties its staging rows.
+    static func close(_ id: UUID, error: String?) -> [SQL] {
+        [
+            "DELETE FROM gis.import_staging WHERE import_id = \(id)",
+            "DELETE FROM gis.import_seen WHERE import_id = \(id)",
+            """
+            UPDATE gis.import
+            SET state = \(error == nil ? "done" : "failed"), ended_at = clock_timestamp(), error = \(error)
+            WHERE import_id = \(id)
+            """,
+        ]
+    }
+}
+
+/// How many rows of an import went which way.
+public struct ImportCounts: Sendable, Hashable, Codable {
+    public var read = 0
+    public var added = 0
+    public var changed = 0
+    public var refused = 0
+
+    /// Valid rows that the register already held as they are.
+    public var same: Int { read - added - changed - refused }
+
+    public init(read: Int = 0, added: Int = 0, changed: Int = 0, refused: Int = 0) {
+        self.read = read
+        self.added = added
+        self.changed = changed
+        self.refused = refused
+    }
+
+    static func += (left: inout ImportCounts, right: ImportCounts) {
+        left.read += right.read
+        left.added += right.added
+        left.changed += right.changed
+        left.refused += right.refused
+    }
+}
