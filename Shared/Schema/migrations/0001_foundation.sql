@@ -151,13 +151,21 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- A view's functions run with the rights of whoever reads the view, so those of an api_* view are for everybody too.
     FOR item IN
-        SELECT p.oid::regprocedure AS signature, p.proname, p.prokind
+        SELECT p.oid::regprocedure AS signature,
+               p.proname LIKE 'api\_%' OR EXISTS (
+                   SELECT FROM pg_depend d
+                   JOIN pg_rewrite r ON r.oid = d.objid
+                   JOIN pg_class v ON v.oid = r.ev_class
+                   WHERE d.classid = 'pg_rewrite'::regclass
+                     AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+                     AND v.relname LIKE 'api\_%') AS shared
         FROM pg_proc p
         WHERE p.pronamespace = schema::text::regnamespace AND p.prorettype <> 'trigger'::regtype
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', item.signature,
-            CASE WHEN item.proname LIKE 'api\_%' THEN 'sluice_service' ELSE own END);
+            CASE WHEN item.shared THEN 'sluice_service' ELSE own END);
     END LOOP;
 END
 $function$;
