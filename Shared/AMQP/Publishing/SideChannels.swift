@@ -1,0 +1,41 @@
+import NIOCore
+
+/// The channels of a publishing connection that ask questions. A question that fails closes its channel, so each kind
+/// has one of its own, opened when it is first needed, away from the messages in flight.
+struct SideChannels {
+    private final class Slot {
+        var number: UInt16?
+    }
+
+    private let declaring = Slot()
+    private let counting = Slot()
+
+    func declare(
+        _ topology: Topology, on connection: AMQPConnection, isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) {
+        try await connection.declare(topology, on: number(of: declaring, on: connection))
+    }
+
+    func readyCount(
+        queue: String, on connection: AMQPConnection, isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) -> (count: Int, answeredIn: Duration) {
+        let channel = try await number(of: counting, on: connection)
+        let asked = NIODeadline.now()
+        let answer = try await connection.ask(.queueDeclare(name: queue, passive: true, kind: nil), on: channel)
+        let time = Duration(NIODeadline.now() - asked)
+        guard case .queueDeclareOK(let messages, _) = answer else { return (0, time) }
+        return (Int(messages), time)
+    }
+
+    private func number(
+        of slot: Slot, on connection: AMQPConnection, isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) -> UInt16 {
+        if let number = slot.number { return number }
+        let number = try await connection.openChannel { [weak slot] event in
+            if case .ended = event { slot?.number = nil }
+        }
+        // Two first questions at once both open a channel; the later one stays unused but for its own question.
+        if slot.number == nil { slot.number = number }
+        return number
+    }
+}
