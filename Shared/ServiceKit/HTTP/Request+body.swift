@@ -1,0 +1,72 @@
+public import Hummingbird
+import HTTPTypes
+import NIOCore
+
+/// A JSON body as it came, and what it says.
+public struct JSONBody {
+    /// Exactly what was sent; the idempotency fingerprint covers it.
+    public let bytes: [UInt8]
+    private let node: JSONNode
+
+    /// Reads the text: UTF-8, depth, duplicates. Throws a `Problem` (400).
+    public init(_ bytes: [UInt8]) throws(Problem) {
+        self.bytes = bytes
+        self.node = try JSONReader.read(bytes)
+    }
+
+    /// Decodes it. Throws a `Problem` (422) with the path of the field at fault, or of every field that is unknown.
+    public func decode<T: Decodable>(_ type: T.Type = T.self) throws(Problem) -> T {
+        try JSONNodeDecoder.decode(type, from: node)
+    }
+}
+
+extension Request {
+    /// The default bound of a JSON body: 1 MiB.
+    public static let jsonLimit = 1 << 20
+
+    /// Reads and decodes a JSON body strictly. Throws a `Problem`: 415 for another content type, 413 over `limit` bytes,
+    /// 400 for what is not JSON (broken UTF-8, nesting over 32 levels, duplicate names), 422 for fields that are missing,
+    /// unknown or of the wrong type.
+    public func json<T: Decodable>(_ type: T.Type = T.self, limit: Int = jsonLimit) async throws -> T {
+        try await jsonBody(limit: limit).decode(type)
+    }
+
+    /// The same in two steps, for handlers that need the bytes as well (for the idempotency fingerprint).
+    public func jsonBody(limit: Int = jsonLimit) async throws -> JSONBody {
+        try requireContentType(["application/json"]) { $0 == "application/json" || $0.hasSuffix("+json") }
+        return try JSONBody(try await bytes(limit: limit))
+    }
+
+    /// The whole body. Throws a `Problem` (413) over `limit` bytes.
+    public func bytes(limit: Int) async throws -> [UInt8] {
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            throw Problem.tooLarge(limit: limit)
+        }
+        do {
+            let buffer = try await body.collect(upTo: limit)
+            return Array(buffer.readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw Problem.tooLarge(limit: limit)
+        }
+    }
+
+    /// Throws a `Problem` (415) unless `accepts` takes the media type, which comes in lower case without parameters.
+    /// A charset other than UTF-8 is refused too.
+    public func requireContentType(_ allowed: [String], _ accepts: (String) -> Bool) throws(Problem) {
+        let parts = (headers[.contentType] ?? "").split(separator: ";").map {
+            $0.trimmingBlanks().lowercased()
+        }
+        let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }
+        guard let type = parts.first, accepts(type),
+            charsets.allSatisfy({ $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" || $0 == "charset=utf8" })
+        else { throw .unsupportedMediaType(allowed: allowed) }
+    }
+}
+
+extension StringProtocol {
+    func trimmingBlanks() -> String {
+        var text = Substring(self)
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        return String(text.drop { $0 == " " || $0 == "\t" })
+    }
+}
