@@ -64,13 +64,13 @@ var targets: [Target] = [
             "CRabbitMQ", .product(name: "NIOSSL", package: "swift-nio-ssl"), logging, metrics, lifecycle,
             .product(name: "DequeModule", package: "swift-collections"),
         ]),
-    shared("Outbox", ["Model", "Rules", "Postgres", "AMQP", crypto, logging, metrics, lifecycle]),
+    shared("Outbox", nio + ["Model", "Rules", "Postgres", "AMQP", crypto, logging, metrics, lifecycle]),
 
     tests("Model", ["Model"]),
     tests("Rules", ["Rules", "Model"]),
     tests("Postgres", ["Postgres", logging]),
     tests("AMQP", ["AMQP", logging] + nio),
-    tests("Outbox", ["Outbox", "Model", "Postgres", "AMQP", logging]),
+    tests("Outbox", ["Outbox", "Model", "Postgres", "AMQP", logging, lifecycle] + nio),
 ]
 
 // MARK: - Services
@@ -133,7 +133,7 @@ if !isCore {
                 "Model", "Rules", "Postgres", "AMQP", "Outbox", "Schema", "ServiceKit", "IntakeService",
                 "GISSyncService", "ScoringService", arguments, httpClient, logging, crypto,
             ],
-            path: "Services/Control", exclude: ["Main"], swiftSettings: settings),
+            path: "Services/Control", exclude: ["Main"], resources: [.copy("Sample")], swiftSettings: settings),
         .executableTarget(
             name: "sluicectl", dependencies: ["ControlCommands", arguments], path: "Services/Control/Main",
             swiftSettings: settings),

@@ -15,7 +15,7 @@ public struct Sluicectl: AsyncParsableCommand {
               2  wrong usage or settings
               3  done, and something was found: an imbalance, a failed check, a difference
             """,
-        subcommands: [Migrate.self])
+        subcommands: [Migrate.self, Seed.self])
 
     public init() {}
 

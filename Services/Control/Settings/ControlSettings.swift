@@ -25,6 +25,11 @@ struct ControlSettings {
         try script(user: "sluice_migrate", password: reader.requiredSecret("SLUICE_DB_MIGRATE_PASSWORD"))
     }
 
+    /// The role that all other commands work as.
+    func control() throws -> ScriptConnection.Settings {
+        try script(user: "sluice_control", password: reader.requiredSecret("SLUICE_DB_BACKGROUND_PASSWORD"))
+    }
+
     func superuser() throws -> ScriptConnection.Settings {
         try script(
             user: reader.text("SLUICE_DB_SUPERUSER") ?? "postgres",

@@ -1,0 +1,122 @@
+internal import FoundationEssentials
+internal import Model
+
+/// Who answers for an area, from the beginning of 2026 on.
+struct SampleResponsibility: Encodable {
+    var responsibilityId: UUID
+    var areaId: UUID
+    var districtId: UUID
+    var personId: UUID
+    var personName: String
+
+    /// One person an area; special places have none of their own.
+    static func all(for areas: [SampleMap.Area]) -> [SampleResponsibility] {
+        areas.filter { $0.level != .special }.enumerated().map { index, area in
+            SampleResponsibility(
+                responsibilityId: SampleID.make("responsibility", area.code), areaId: area.areaId,
+                districtId: area.districtId, personId: SampleID.make("person", area.code),
+                personName: SampleNames.person(index))
+        }
+    }
+}
+
+/// People with a vehicle: eight crews a district.
+struct SampleCrew: Encodable {
+    var crewId: UUID
+    var districtId: UUID
+    var name: String
+    var vehicle: String
+    var skills: [String]
+    var depotLon: Double
+    var depotLat: Double
+    var login: String
+    var accountId: UUID
+
+    static let perDistrict = 8
+
+    static func all(on map: SampleMap) -> [SampleCrew] {
+        let ordinals = ["一", "二", "三", "四", "五", "六", "七", "八"]
+        return SampleNames.districts.enumerated().flatMap { index, district in
+            (0..<perDistrict).map { number in
+                let login = "crew-\(district.slug)-\(number + 1)"
+                // One depot a grid: each grid of a district has a crew near by.
+                let depot = map.place(index * 4 + number % 4, number / 4, 0.04, 0.5)
+                return SampleCrew(
+                    crewId: SampleID.make("crew", login), districtId: SampleID.make("district", district.code),
+                    name: "\(district.short)排水\(ordinals[number])班" + SampleNames.markZh,
+                    vehicle: ["吸污车", "抽水车", "抢修车", "巡查车"][number % 4] + "（样\(index + 1)\(number + 1)）",
+                    skills: skills(number), depotLon: (depot.lon * 1e6).rounded() / 1e6,
+                    depotLat: (depot.lat * 1e6).rounded() / 1e6, login: login,
+                    accountId: SampleID.make("account", login))
+            }
+        }
+    }
+
+    /// Every crew can inspect and one thing more; every second can pump, so that a storm finds hands.
+    private static func skills(_ number: Int) -> [String] {
+        var skills = ["inspection", ["dredging", "pumping", "repair", "water_quality"][number % 4]]
+        if number % 2 == 0 { skills.append("pumping") }
+        if number >= 4 { skills.append(number % 2 == 0 ? "repair" : "dredging") }
+        return skills
+    }
+}
+
+/// Who signs in.
+struct SampleAccount: Encodable {
+    var accountId: UUID
+    var login: String
+    var displayName: String
+    var roles: [Role]
+    /// The whole city is the city's own id.
+    var districts: [UUID]
+
+    static func all(crews: [SampleCrew], offices: [SampleOffice]) -> [SampleAccount] {
+        let city = [District.city.rawValue]
+        func account(_ login: String, _ name: String, _ role: Role, _ districts: [UUID]) -> SampleAccount {
+            SampleAccount(
+                accountId: SampleID.make("account", login), login: login, displayName: name + SampleNames.markZh,
+                roles: [role], districts: districts)
+        }
+        return [
+            account("admin", "系统管理员", .admin, city),
+            account("manager", "市排水处", .manager, city),
+            account("dispatcher", "市调度员", .dispatcher, city),
+            account("system", "系统接入", .system, city),
+        ]
+            + SampleNames.districts.flatMap { district in
+                let id = [SampleID.make("district", district.code)]
+                return [
+                    account("dispatcher-\(district.slug)", "\(district.short)调度员", .dispatcher, id),
+                    account("manager-\(district.slug)", "\(district.short)管理所", .manager, id),
+                ]
+            }
+            + offices.map {
+                account($0.login, $0.nameZh.replacing(SampleNames.markZh, with: ""), .office, [$0.districtId])
+            }
+            + crews.map { account($0.login, $0.name.replacing(SampleNames.markZh, with: ""), .crew, [$0.districtId]) }
+    }
+}
+
+/// The government's office for a street, with a contact on duty and one who is told when nobody acknowledges.
+struct SampleOffice: Encodable {
+    var officeId: UUID
+    var streetId: UUID
+    var districtId: UUID
+    var nameZh: String
+    var nameEn: String
+    var login: String
+    var accountId: UUID
+    var slug: String
+
+    static let all: [SampleOffice] = SampleNames.districts.flatMap { district in
+        district.streets.map { street in
+            let login = "office-\(street.slug)"
+            return SampleOffice(
+                officeId: SampleID.make("office", street.code), streetId: SampleID.make("street", street.code),
+                districtId: SampleID.make("district", district.code),
+                nameZh: "\(street.zh)办事处" + SampleNames.markZh,
+                nameEn: "\(street.en) Subdistrict Office" + SampleNames.markEn, login: login,
+                accountId: SampleID.make("account", login), slug: street.slug)
+        }
+    }
+}
