@@ -18,13 +18,7 @@ final class BrokerFixture: Sendable {
     private let epmdPort: Int
     private let distributionPort: Int
     private let node: String
-    private let running = Mutex<Running?>(nil)
-
-    private struct Running: @unchecked Sendable {
-        // Process and pipe are touched under the mutex only.
-        let guardian: Process
-        let pipe: Pipe
-    }
+    private let running = Mutex<GuardianProcess?>(nil)
 
     private init() {
         let number = Int(getpid()) % 1500
@@ -40,7 +34,7 @@ final class BrokerFixture: Sendable {
     /// Starts the broker if it doesn't run, and waits until it takes connections.
     func start() async throws {
         let isNew = try running.withLock { running in
-            if running?.guardian.isRunning == true { return false }
+            guard running == nil else { return false }
             if !FileManager.default.fileExists(atPath: folder) { try prepare() }
             running = try launch()
             return true
@@ -141,7 +135,7 @@ final class BrokerFixture: Sendable {
         return "cd \(folder)\n\(user)env -i \(variables.joined(separator: " ")) \(command)"
     }
 
-    private func launch() throws -> Running {
+    private func launch() throws -> GuardianProcess {
         try? FileManager.default.removeItem(atPath: folder + "/pid")
         let body = """
             epmd -port \(epmdPort) -address 127.0.0.1 &
@@ -153,26 +147,12 @@ final class BrokerFixture: Sendable {
             wait
             [ "$said" = keep ] || rm -rf \(folder)
             """
-        let guardian = Process()
-        guardian.executableURL = URL(filePath: "/bin/sh")
-        guardian.arguments = ["-c", body]
-        let pipe = Pipe()
-        guardian.standardInput = pipe
-        guardian.standardOutput = FileHandle.nullDevice
-        guardian.standardError = FileHandle.nullDevice
-        // A command that is run later must not keep the pipe open past this process.
-        _ = fcntl(pipe.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        try guardian.run()
-        return Running(guardian: guardian, pipe: pipe)
+        return try GuardianProcess(script: body)
     }
 
     private func stopGuardian() {
-        running.withLock { running in
-            try? running?.pipe.fileHandleForWriting.write(contentsOf: Data("keep".utf8))
-            try? running?.pipe.fileHandleForWriting.close()
-            running?.guardian.waitUntilExit()
-            running = nil
-        }
+        let guardian = running.withLock { $0.take() }
+        guardian?.finish(saying: "keep")
     }
 
     // MARK: - Processes
