@@ -1,1 +1,6 @@
-// placeholder
+import GISSyncService
+import ServiceKit
+
+await ServiceProcess.run(.gisSync) { context in
+    try await GISSyncService(context).serve()
+}

@@ -4,14 +4,57 @@ import Postgres
 
 /// The SQL of an import: staging, then chunks that are validated and written by PostGIS in one statement each.
 enum ImportStore {
-    /// Starts a run.
-    static func open(
-        _ id: UUID, district: District.ID, profile: ImportProfile, startedBy: String
-    ) throws -> SQL {
+    /// Opens a run, whose rows are staged next.
+    static func open(_ id: UUID, district: District.ID, profile: ImportProfile, startedBy: String) throws -> SQL {
         """
         INSERT INTO gis.import (import_id, district_id, source, kind, system, profile, started_by)
         VALUES (\(id), \(district), \(profile.source), \(profile.kind), \(profile.system),
                 \(try JSONB.json(profile)), \(startedBy))
+        """
+    }
+
+    /// All rows are staged: from here on the run ends by itself, whoever finds it.
+    static func start(_ id: UUID, rows: Int) -> SQL {
+        """
+        UPDATE gis.import SET state = 'running', rows_staged = \(rows)::int
+        WHERE import_id = \(id) AND state = 'staging'
+        """
+    }
+
+    /// The oldest runs that wait for somebody to carry them on.
+    static let waiting: SQL = "SELECT import_id FROM gis.import WHERE state = 'running' ORDER BY import_id LIMIT 8"
+
+    /// Runs whose sender vanished while staging.
+    static let abandoned: SQL =
+        "SELECT import_id FROM gis.import WHERE state = 'staging' AND started_at < now() - interval '1 hour'"
+
+    /// Locks a run for its next chunk; nothing if it is over or another instance is at it.
+    static func take(_ id: UUID) -> SQL {
+        """
+        SELECT district_id, profile, rows_staged, done_through
+        FROM gis.import WHERE import_id = \(id) AND state = 'running'
+        FOR UPDATE SKIP LOCKED
+        """
+    }
+
+    /// One run as the API shows it.
+    static func show(_ id: UUID, districts: [UUID]?) -> SQL {
+        """
+        SELECT import_id, district_id, source, kind, system, state, started_at, ended_at, rows_staged, rows_read,
+               rows_added, rows_changed, rows_same, rows_refused, error
+        FROM gis.import
+        WHERE import_id = \(id) AND (\(districts)::uuid[] IS NULL OR district_id = ANY (\(districts)::uuid[]))
+        """
+    }
+
+    /// What was refused or repaired, by row.
+    static func issues(_ id: UUID, limit: Int) -> SQL {
+        """
+        SELECT row_number, source_id, severity, field, code, detail
+        FROM gis.import_issue
+        WHERE import_id = \(id)
+        ORDER BY row_number, field, code
+        LIMIT \(limit)::int
         """
     }
 
@@ -159,13 +202,13 @@ enum ImportStore {
         """
     }
 
-    /// Adds a chunk's counts to the run.
-    static func count(_ id: UUID, _ chunk: ImportCounts) -> SQL {
+    /// Adds a chunk's counts to the run and moves it on.
+    static func count(_ id: UUID, _ chunk: ImportCounts, through: Int) -> SQL {
         """
         UPDATE gis.import
         SET rows_read = rows_read + \(chunk.read)::int, rows_added = rows_added + \(chunk.added)::int,
             rows_changed = rows_changed + \(chunk.changed)::int, rows_same = rows_same + \(chunk.same)::int,
-            rows_refused = rows_refused + \(chunk.refused)::int
+            rows_refused = rows_refused + \(chunk.refused)::int, done_through = \(through)::int
         WHERE import_id = \(id)
         """
     }

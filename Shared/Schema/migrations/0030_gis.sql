@@ -89,10 +89,13 @@ CREATE TABLE gis.import (
     kind         text NOT NULL,
     system       text,
     profile      jsonb NOT NULL,
-    state        text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed')),
+    state        text NOT NULL DEFAULT 'staging' CHECK (state IN ('staging', 'running', 'done', 'failed')),
     started_by   text NOT NULL,
     started_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended_at     timestamptz,
+    rows_staged  integer NOT NULL DEFAULT 0,
+    -- The last row that is done: a run that was cut off goes on behind it.
+    done_through integer NOT NULL DEFAULT 0,
     rows_read    integer NOT NULL DEFAULT 0,
     rows_added   integer NOT NULL DEFAULT 0,
     rows_changed integer NOT NULL DEFAULT 0,
@@ -101,6 +104,7 @@ CREATE TABLE gis.import (
     error        text
 );
 CREATE INDEX import_district ON gis.import (district_id, import_id);
+CREATE INDEX import_open ON gis.import (import_id) WHERE state IN ('staging', 'running');
 SELECT sluice.protect('gis.import', 'map');
 
 CREATE TABLE gis.import_issue (
@@ -116,7 +120,8 @@ CREATE TABLE gis.import_issue (
 );
 SELECT sluice.protect('gis.import_issue', 'map');
 
--- COPY cannot pass row-level security, so staging has none; only background roles reach it.
+-- COPY cannot pass row-level security, so staging has none. Unlogged: a crash of the database empties it, the run sees
+-- that rows are missing and fails with a word on it; nothing that was written before is half done.
 CREATE UNLOGGED TABLE gis.import_staging (
     import_id  uuid NOT NULL,
     row_number integer NOT NULL,
@@ -274,3 +279,5 @@ VALUES ('gis.api_place', 'place_id', sluice.city()::text),
        ('gis.api_facility', 'facility_id', sluice.city()::text);
 
 SELECT sluice.grant_service('gis');
+-- Only background work reads and writes staged rows.
+REVOKE ALL ON gis.import_staging, gis.import_seen FROM sluice_gis_http;

@@ -1,0 +1,150 @@
+public import FoundationEssentials
+public import Model
+public import Outbox
+public import Postgres
+import Rules
+
+/// Takes a FeatureCollection into the register: stages its features, then validates and writes them in chunks, each a
+/// transaction of its own with its announcements. A chunk that is repeated changes nothing; a run that was cut off goes
+/// on where it stopped.
+public struct FeatureImporter: Sendable {
+    /// Rows a transaction: short enough that nobody waits for its locks, long enough that the commit does not matter.
+    static let chunk = 500
+
+    let database: PostgresClient
+    let messaging: Messaging
+
+    public init(database: PostgresClient, messaging: Messaging) {
+        self.database = database
+        self.messaging = messaging
+    }
+
+    /// What stops an import as a whole. Single rows that are wrong do not; they become issues of the run.
+    public enum Failure: Error, Equatable, Sendable {
+        case unreadable(FeatureSplitter.Problem)
+        case empty
+        case tooMany(limit: Int)
+        case unknownRun
+        /// The database lost the staged rows in a crash.
+        case stagingLost
+    }
+
+    // MARK: Staging
+
+    /// Opens a run and stages the features; the run does not start before `start`.
+    /// - Parameter pieces: the document's bytes in pieces of any size.
+    /// - Returns: how many features were staged.
+    public func stage(
+        _ id: UUID, district: District.ID, profile: ImportProfile, startedBy: String, pieces: some Sequence<[UInt8]>,
+        limit: Int = 2_000_000
+    ) async throws -> Int {
+        _ = try await database.query(
+            try ImportStore.open(id, district: district, profile: profile, startedBy: startedBy))
+        var splitter = FeatureSplitter()
+        var staged = 0
+        do {
+            for piece in pieces {
+                let features = try splitter.take(piece)
+                guard staged + features.count <= limit else { throw Failure.tooMany(limit: limit) }
+                guard !features.isEmpty else { continue }
+                let rows = features.enumerated().map { offset, bytes -> [(any PostgresEncodable)?] in
+                    // PostgreSQL's text has no zero byte; the row will be refused as unreadable, as it should.
+                    let text = String(decoding: bytes, as: UTF8.self).filter { $0 != "\0" }
+                    return [id, staged + offset + 1, text]
+                }
+                staged += try await database.copyIn(
+                    table: "gis.import_staging", columns: ["import_id", "row_number", "feature"], rows: rows)
+            }
+            try splitter.finish()
+            guard staged > 0 else { throw Failure.empty }
+        } catch {
+            let failure = (error as? FeatureSplitter.Problem).map(Failure.unreadable)
+            _ = try await database.segment(ImportStore.close(id, error: failure.map { "\($0)" } ?? "staging failed"))
+            throw failure ?? error
+        }
+        return staged
+    }
+
+    /// Lets a staged run go.
+    public func start(_ id: UUID, rows: Int) async throws {
+        _ = try await database.query(ImportStore.start(id, rows: rows))
+    }
+
+    // MARK: Running
+
+    /// Carries a run on to its end. Several callers may: one at a time has the run.
+    /// - Parameter progress: rows done and rows in all, after each chunk.
+    @discardableResult
+    public func run(
+        _ id: UUID, progress: @Sendable (_ done: Int, _ of: Int) async -> Void = { _, _ in }
+    ) async throws -> ImportCounts {
+        var total = ImportCounts()
+        while let step = try await runChunk(id) {
+            total += step.counts
+            await progress(step.doneThrough, step.staged)
+            if step.doneThrough >= step.staged { break }
+        }
+        return total
+    }
+
+    /// What one chunk did.
+    struct Step: Sendable {
+        var counts: ImportCounts
+        var doneThrough: Int
+        var staged: Int
+    }
+
+    /// The next chunk of a run; nil if the run is over or somebody else is at it.
+    func runChunk(_ id: UUID) async throws -> Step? {
+        let done: (step: Step, announcements: [Announcement])? = try await database.transaction { transaction in
+            guard let row = try await transaction.query(ImportStore.take(id)).first else { return nil }
+            let (district, profileText, staged, doneThrough) = try row.decode((UUID, JSONB, Int, Int).self)
+            let profile = try profileText.decode(ImportProfile.self)
+            let through = min(doneThrough + Self.chunk, staged)
+            let written = try await transaction.query(
+                ImportStore.writeChunk(
+                    id, district: District.ID(district), profile: profile, after: doneThrough, through: through))
+            guard let answer = written.first else { return nil }
+            let (read, refused, added, changed, facilities) = try answer.decode((Int, Int, Int, Int, JSONB).self)
+            let counts = ImportCounts(read: read, added: added, changed: changed, refused: refused)
+            guard read == through - doneThrough else {
+                // Committed as a failed run: what earlier chunks wrote stays, and the run says that it is not whole.
+                try await transaction.commit(
+                    ImportStore.close(
+                        id, error: "the staged rows were lost in a restart of the database; send the file again"))
+                return nil
+            }
+            let announcements = try announce(
+                try facilities.decode([WrittenFacility].self), district: District.ID(district), kind: profile.kind)
+            let ending = through == staged ? ImportStore.close(id, error: nil) : []
+            try await transaction.commit(
+                messaging.announce(announcements) + [ImportStore.count(id, counts, through: through)] + ending)
+            return (Step(counts: counts, doneThrough: through, staged: staged), announcements)
+        }
+        guard let done else { return nil }
+        messaging.committed(done.announcements)
+        return done.step
+    }
+
+    private struct WrittenFacility: Decodable {
+        var id: UUID
+        var version: Int
+        var code: String
+    }
+
+    private func announce(
+        _ facilities: [WrittenFacility], district: District.ID, kind: FacilityKind
+    ) throws -> [Announcement] {
+        let now = messaging.sources.now()
+        return try facilities.map { facility in
+            let snapshot = PlaceSnapshot(
+                placeID: Identifier(facility.id), version: facility.version, districtID: district, facilityKind: kind,
+                code: facility.code)
+            let event = Event(
+                id: Identifier(messaging.sources.randomUUID(now)), source: .gisSync, type: .facilityChanged, time: now,
+                district: district, aggregateID: facility.id, aggregateVersion: facility.version, lane: .routine,
+                data: Array(try JSONEncoder().encode(snapshot)))
+            return Announcement(event: event, actor: "import")
+        }
+    }
+}

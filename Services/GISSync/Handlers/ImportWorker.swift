@@ -1,0 +1,40 @@
+import FoundationEssentials
+import Logging
+import Postgres
+import ServiceLifecycle
+
+/// Carries on the runs that wait, also those that an instance left behind when it ended, and closes those whose sender
+/// vanished while staging.
+struct ImportWorker: Service {
+    let importer: FeatureImporter
+    let database: PostgresClient
+    let logger: Logger
+    var pause: Duration = .milliseconds(500)
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do {
+                    try await carryOn()
+                } catch is CancellationError {
+                    return
+                } catch {
+                    // The run stays where it is and is found again.
+                    logger.warning("an import waits", metadata: ["error": "\(error)"])
+                }
+                try? await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    private func carryOn() async throws {
+        for id in try await database.query(ImportStore.abandoned).column(UUID.self) {
+            _ = try await database.segment(
+                ImportStore.close(id, error: "the sender vanished before the file was whole"))
+        }
+        for id in try await database.query(ImportStore.waiting).column(UUID.self) {
+            try Task.checkCancellation()
+            try await importer.run(id)
+        }
+    }
+}
