@@ -20,7 +20,8 @@ struct SignInGate: Sendable {
         if let text = request.headers[.sluiceDevice] {
             guard let device = DeviceKey(text) else {
                 throw .malformed(
-                    "Sluice-Device must be 22 to 64 characters of URL-safe base64.", zh: "Sluice-Device 应为 22 到 64 个 URL 安全的 base64 字符。",
+                    "Sluice-Device must be 22 to 64 characters of URL-safe base64.",
+                    zh: "Sluice-Device 应为 22 到 64 个 URL 安全的 base64 字符。",
                     fields: [
                         FieldError(
                             "Sluice-Device", code: "form", "22 to 64 characters of URL-safe base64 are wanted.",
@@ -77,7 +78,8 @@ struct SignInGate: Sendable {
         let isForm = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"].contains {
             type.hasPrefix($0)
         }
-        let hasOwnHeader = request.headers[.idempotencyKey] != nil || request.headers[.sluiceDevice] != nil
+        let hasOwnHeader =
+            request.headers[.idempotencyKey] != nil || request.headers[.sluiceDevice] != nil
             || request.headers[.ifMatch] != nil
         guard isOurs, !isForm || hasOwnHeader else {
             throw Problem(

@@ -16,8 +16,17 @@ public enum Token {
 
     /// Why a token was not accepted: for the log, never for the sender.
     public enum Fault: String, Error, Sendable {
-        case form, algorithm, unknownKey = "unknown_key", keyNotInUse = "key_not_in_use", signature, claims, issuer
-        case audience, expired, notYetValid = "not_yet_valid", revoked
+        case form
+        case algorithm
+        case unknownKey = "unknown_key"
+        case keyNotInUse = "key_not_in_use"
+        case signature
+        case claims
+        case issuer
+        case audience
+        case expired
+        case notYetValid = "not_yet_valid"
+        case revoked
     }
 
     /// The three parts, decoded but not yet believed.

@@ -100,8 +100,9 @@ public struct ClientAddress: Sendable, Hashable {
     ///   - forwarded: what the proxy says; believed only from a peer on this machine.
     init(peer: String?, forwarded: String?) {
         let isProxy = peer == nil || peer == "127.0.0.1" || peer == "::1"
-        if isProxy, let forwarded, forwarded.utf8.count <= 45, let address = try? SocketAddress(
-            ipAddress: forwarded, port: 0), let text = address.ipAddress
+        if isProxy, let forwarded, forwarded.utf8.count <= 45,
+            let address = try? SocketAddress(
+                ipAddress: forwarded, port: 0), let text = address.ipAddress
         {
             self.text = text
         } else {

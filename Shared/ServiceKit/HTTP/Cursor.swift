@@ -42,15 +42,17 @@ public struct Cursor: Sendable, Hashable {
 
     /// The opaque text for `next`.
     public var text: String {
-        let parts = [list] + values.map { value in
-            switch value {
-            // The separator cannot be in a text without breaking the cursor; rows that have it lose the character.
-            case .text(let text): "s" + text.filter { $0 != "\u{1F}" && $0 != "\0" }
-            case .integer(let number): "n\(number)"
-            case .time(let time): "t\(time.microseconds)"
-            case .id(let id): "u\(id.uuidString)"
+        let parts =
+            [list]
+            + values.map { value in
+                switch value {
+                // The separator cannot be in a text without breaking the cursor; rows that have it lose the character.
+                case .text(let text): "s" + text.filter { $0 != "\u{1F}" && $0 != "\0" }
+                case .integer(let number): "n\(number)"
+                case .time(let time): "t\(time.microseconds)"
+                case .id(let id): "u\(id.uuidString)"
+                }
             }
-        }
         return Base64URL.encode(Array(parts.joined(separator: "\u{1F}").utf8))
     }
 

@@ -96,7 +96,8 @@ public enum Idempotency {
                         "Idempotency-Key", code: "used", "Used before with another body.", zh: "已用于不同的请求内容。")
                 ])
         }
-        guard let status = try row.decode("status", as: Int?.self), let answer = try row.decode("answer", as: Bytes?.self)
+        guard let status = try row.decode("status", as: Int?.self),
+            let answer = try row.decode("answer", as: Bytes?.self)
         else {
             throw Problem.conflict(
                 code: "in_progress", "The first request with this key has no answer yet.", zh: "使用该键的首个请求尚未完成。")

@@ -108,7 +108,8 @@ extension Problem {
     /// 429: `retryAfter` in whole seconds, at least 1.
     public static func tooMany(retryAfter: Int) -> Problem {
         Problem(
-            .tooManyRequests, code: "too_many", "Too many requests at the moment. Try again in \(max(1, retryAfter)) s.",
+            .tooManyRequests, code: "too_many",
+            "Too many requests at the moment. Try again in \(max(1, retryAfter)) s.",
             zh: "请求过多，请在 \(max(1, retryAfter)) 秒后重试。", headers: [.retryAfter: String(max(1, retryAfter))])
     }
 
@@ -121,7 +122,8 @@ extension Problem {
 
     /// 500: says nothing of the cause; the log has it under the trace id.
     public static let internalError = Problem(
-        .internalServerError, code: "internal", "Something went wrong on our side. Quote the trace id when you tell us.",
+        .internalServerError, code: "internal",
+        "Something went wrong on our side. Quote the trace id when you tell us.",
         zh: "服务内部错误，反馈时请提供 trace_id。")
 
     /// What stands for an error answer that came without a problem of its own.

@@ -68,7 +68,8 @@ public struct Query: Sendable {
         case "false": false
         default:
             throw .invalid(
-                name, code: "not_allowed", "true or false is wanted.", zh: "应为 true 或 false。", allowed: ["true", "false"])
+                name, code: "not_allowed", "true or false is wanted.", zh: "应为 true 或 false。",
+                allowed: ["true", "false"])
         }
     }
 

@@ -36,7 +36,9 @@ public struct StoredResponse: Sendable, Hashable {
         for field in headers { plain.append(contentsOf: "\(field.name.rawName): \(field.value)\n".utf8) }
         plain.append(UInt8(ascii: "\n"))
         plain.append(contentsOf: body)
-        guard let box = try AES.GCM.seal(plain, using: key).combined else { throw CryptoKitError.incorrectParameterSize }
+        guard let box = try AES.GCM.seal(plain, using: key).combined else {
+            throw CryptoKitError.incorrectParameterSize
+        }
         return Array(box)
     }
 

@@ -45,4 +45,9 @@ public enum Base64URL {
         guard count < 6, bits & (1 << UInt32(count) - 1) == 0 else { return nil }
         return bytes
     }
+
+    /// Takes either alphabet, with or without padding: for keys in files, which people make with many tools.
+    public static func decode(lenient text: some StringProtocol) -> [UInt8]? {
+        decode(String(text.filter { $0 != "=" }.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 }))
+    }
 }

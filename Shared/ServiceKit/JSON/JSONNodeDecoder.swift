@@ -172,7 +172,8 @@ extension JSONNodeDecoder {
             let isOurs = !context.debugDescription.hasPrefix("Cannot initialize")
             return FieldError(
                 JSONPath.text(context.codingPath), code: "value",
-                isOurs ? "Not accepted: \(context.debugDescription)." : "This value is not accepted here.", zh: "值不被接受。")
+                isOurs ? "Not accepted: \(context.debugDescription)." : "This value is not accepted here.", zh: "值不被接受。"
+            )
         @unknown default:
             return FieldError("", code: "value", "This value is not accepted here.", zh: "值不被接受。")
         }

@@ -15,15 +15,14 @@ final class LogWriter: Sendable {
 
     private let descriptor: Int32
     private let state = Mutex(State())
-    private let signal: Wakeup
+    private let signal = Bell()
 
     init(descriptor: Int32 = STDERR_FILENO) {
         self.descriptor = descriptor
-        self.signal = Wakeup()
     }
 
     func start() {
-        signal.spawnThread { [self] in
+        signal.spawnThread(stackSize: 128 << 10) { [self] in
             while true {
                 signal.wait()
                 drain()
@@ -40,7 +39,7 @@ final class LogWriter: Sendable {
             state.buffer.append(contentsOf: line)
             return state.buffer.count == line.count
         }
-        if isFirst { signal.wake() }
+        if isFirst { signal.ring() }
     }
 
     /// Writes what is waiting, on the calling thread. The last act of a process, at most so many milliseconds.
@@ -76,52 +75,5 @@ final class LogWriter: Sendable {
                 write(Array("{\"level\":\"warning\",\"message\":\"\(dropped) log lines were dropped\"}\n".utf8))
             }
         }
-    }
-}
-
-/// A semaphore and the thread that waits on it.
-private final class Wakeup: @unchecked Sendable {
-    // Safe: sem_t may be used from any thread, is never moved (it lives on the heap until deinit), and the pointer itself
-    // is constant.
-    private let semaphore: UnsafeMutablePointer<sem_t>
-
-    init() {
-        semaphore = .allocate(capacity: 1)
-        sem_init(semaphore, 0, 0)
-    }
-
-    deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
-    }
-
-    func wake() { sem_post(semaphore) }
-
-    func wait() {
-        while sem_wait(semaphore) != 0 && errno == EINTR {}
-    }
-
-    func spawnThread(_ body: @escaping @Sendable () -> Void) {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setstacksize(&attributes, 128 << 10)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let box = Unmanaged.passRetained(Body(run: body))
-        var thread = pthread_t()
-        pthread_create(
-            &thread, &attributes,
-            { argument in
-                // The pointer is the box that was retained for exactly this thread.
-                let body = argument.map { Unmanaged<Body>.fromOpaque($0).takeRetainedValue() }
-
-                body?.run()
-                return nil
-            }, box.toOpaque())
-        pthread_attr_destroy(&attributes)
-    }
-
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(run: @escaping @Sendable () -> Void) { self.run = run }
     }
 }

@@ -70,7 +70,8 @@ extension Schema {
 
     /// What every error looks like.
     static let problem = Schema.object([
-        Field("type", .string(format: "uri-reference")), Field("title", .string()), Field("status", .integer(400...599)),
+        Field("type", .string(format: "uri-reference")), Field("title", .string()),
+        Field("status", .integer(400...599)),
         Field("code", .string()), Field("detail", .string()), Field("detail_zh", .string()),
         Field(
             "errors",
