@@ -53,10 +53,13 @@ public enum CrewClaim {
         public var listed: Int
         public var listLimit: Int
         public var distance: Metres
+        /// Emergencies in a row that it did not answer: such a crew is the last to be asked.
+        public var unanswered: Int
 
         public init(
             crewID: Crew.ID, onShift: Bool, skills: Set<String>, districts: Set<District.ID>, job: Job? = nil,
-            listed: Int = 0, listLimit: Int = 1, distance: Metres
+            listed: Int = 0, listLimit: Int = 1, distance: Metres,
+            unanswered: Int = 0
         ) {
             self.crewID = crewID
             self.onShift = onShift
@@ -66,6 +69,7 @@ public enum CrewClaim {
             self.listed = listed
             self.listLimit = listLimit
             self.distance = distance
+            self.unanswered = unanswered
         }
     }
 
@@ -152,6 +156,6 @@ public enum CrewClaim {
     }
 
     private static func nearer(_ a: Candidate, _ b: Candidate) -> Bool {
-        (a.distance.rawValue, a.crewID) < (b.distance.rawValue, b.crewID)
+        (a.unanswered, a.distance.rawValue, a.crewID) < (b.unanswered, b.distance.rawValue, b.crewID)
     }
 }

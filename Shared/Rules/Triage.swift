@@ -15,17 +15,17 @@ public enum Triage {
         public var emergency: Bool
         public var severity: Severity
         public var verified: Bool
-        /// A crew has it, or it waits for one.
-        public var isServed: Bool
         public var lastReportAt: Timestamp
+        /// When a crew said that it is solved.
+        public var resolvedAt: Timestamp?
         public var closedAt: Timestamp?
         /// Devices whose reports it holds already; signed-in senders leave none.
         public var devices: Set<String>
 
         public init(
             caseID: Case.ID, districtID: District.ID, group: String, place: Coordinate, state: CaseState,
-            emergency: Bool, severity: Severity, verified: Bool, isServed: Bool, lastReportAt: Timestamp,
-            closedAt: Timestamp? = nil, devices: Set<String> = []
+            emergency: Bool, severity: Severity, verified: Bool, lastReportAt: Timestamp,
+            resolvedAt: Timestamp? = nil, closedAt: Timestamp? = nil, devices: Set<String> = []
         ) {
             self.caseID = caseID
             self.districtID = districtID
@@ -35,8 +35,8 @@ public enum Triage {
             self.emergency = emergency
             self.severity = severity
             self.verified = verified
-            self.isServed = isServed
             self.lastReportAt = lastReportAt
+            self.resolvedAt = resolvedAt
             self.closedAt = closedAt
             self.devices = devices
         }
@@ -56,11 +56,17 @@ public enum Triage {
         public var severity: Severity?
         /// A second device, or a sender who is known, says the same.
         public var verifies: Bool
+        /// The emergency rests on the word of one unverified sender.
+        public var unverifies: Bool
 
-        public init(raisesToEmergency: Bool = false, severity: Severity? = nil, verifies: Bool = false) {
+        public init(
+            raisesToEmergency: Bool = false, severity: Severity? = nil, verifies: Bool = false,
+            unverifies: Bool = false
+        ) {
             self.raisesToEmergency = raisesToEmergency
             self.severity = severity
             self.verifies = verifies
+            self.unverifies = unverifies
         }
     }
 
@@ -88,7 +94,9 @@ public enum Triage {
             .filter { $0.distance <= terms.mergeRadius }
             .sorted { ($0.distance.rawValue, $0.site.caseID) < ($1.distance.rawValue, $1.site.caseID) }
         let open = near.filter { !$0.site.state.isTerminal }
-        let same = open.filter { isSameTime(report, $0.site, terms) && $0.site.districtID == report.districtID }
+        let same = open.filter {
+            isSameTime(report, $0.site, terms) && $0.site.districtID == report.districtID && absorbs($0.site, report)
+        }
 
         if report.emergency {
             return emergency(report, same: same) ?? opening(report, terms: terms, near: near, open: open)
@@ -101,9 +109,9 @@ public enum Triage {
 
     private typealias Near = (site: Site, distance: Metres)
 
-    /// The cheap first step: an open emergency here that somebody already goes to. Nil: open a new case.
+    /// The cheap first step: an open emergency here that a crew has or that waits for one. Nil: open a new case.
     private static func emergency(_ report: ReportSnapshot, same: [Near]) -> Decision? {
-        if let match = same.first(where: { $0.site.emergency && $0.site.isServed }) {
+        if let match = same.first(where: { $0.site.emergency }) {
             // A person at risk, or something worse than what the crew was sent for, must not wait behind it.
             if report.personAtRisk || report.severity > match.site.severity { return nil }
             return joining(report, match.site, match.distance)
@@ -115,10 +123,11 @@ public enum Triage {
     private static func joining(_ report: ReportSnapshot, _ site: Site, _ distance: Metres) -> Decision {
         let otherDevice = report.deviceHash.map { !site.devices.isEmpty && !site.devices.contains($0) } ?? true
         let raises = report.emergency && !site.emergency
+        let isAlone = !report.verified && !otherDevice
         let change = Change(
             raisesToEmergency: raises,
             severity: report.severity > site.severity ? report.severity : nil,
-            verifies: !site.verified && (report.verified || otherDevice))
+            verifies: !site.verified && !isAlone, unverifies: raises && isAlone)
         let metres = Int(distance.rawValue.rounded())
         let reason =
             raises
@@ -146,6 +155,10 @@ public enum Triage {
                 reason = Reason(
                     "perhaps_same_other_district", zh: "可能与相邻行政区的案件为同一问题",
                     en: "Perhaps the same as a case across the district's border.")
+            } else if !absorbs(perhaps.site, report) {
+                reason = Reason(
+                    "perhaps_not_solved", zh: "附近案件已报完成或已挂起，单独立案",
+                    en: "A case near by is said to be solved, or is suspended: this opens its own.")
             } else {
                 reason = Reason(
                     "perhaps_same_long_ago", zh: "附近案件超过合并时限，可能为同一问题",
@@ -170,6 +183,15 @@ public enum Triage {
         return Decision(
             outcome: .opens(perhapsSame: nil, perhapsAgain: nil),
             reason: Reason("new_problem", zh: "附近没有同类在办案件", en: "No open case of this kind is near."))
+    }
+
+    /// A case that its crew has called solved takes only what was said before; a suspended one takes no emergency.
+    private static func absorbs(_ site: Site, _ report: ReportSnapshot) -> Bool {
+        switch site.state {
+        case .verification: site.resolvedAt.map { report.receivedAt <= $0 } ?? false
+        case .suspended: !report.emergency
+        default: true
+        }
     }
 
     private static func window(_ terms: CategoryTerms) -> Duration { .seconds(terms.mergeWindowMinutes * 60) }

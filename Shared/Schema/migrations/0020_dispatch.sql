@@ -70,7 +70,9 @@ CREATE TABLE dispatch.storm_level (
     version     integer NOT NULL CHECK (version > 0),
     since       timestamptz NOT NULL,
     reason      text CHECK (length(reason) <= 500),
-    changed_by  text NOT NULL
+    changed_by  text NOT NULL,
+    -- Up to which version the open cases' clocks have been set anew.
+    applied_version integer NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE dispatch.storm_level IS 'The level that is in force; a district without a row has none';
 SELECT sluice.protect('dispatch.storm_level');
@@ -109,6 +111,9 @@ CREATE TABLE dispatch.case_file (
     respond_due             timestamptz,
     arrive_due              timestamptz,
     resolve_due             timestamptz,
+    -- The storm level that the clocks were set by.
+    clock_level             text NOT NULL DEFAULT 'none'
+        CHECK (clock_level IN ('none', 'blue', 'yellow', 'orange', 'red')),
     responded_at            timestamptz,
     arrived_at              timestamptz,
     resolved_at             timestamptz,
@@ -247,6 +252,8 @@ CREATE TABLE dispatch.crew_slot (
     -- An emergency took the crew: its list goes back to the queue, in batches and outside the lane.
     clear_list       boolean NOT NULL DEFAULT false,
     free_since       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Emergencies in a row that it did not answer.
+    unanswered       integer NOT NULL DEFAULT 0 CHECK (unanswered >= 0),
     CHECK ((active_order IS NULL) = (active_emergency IS NULL)),
     CHECK ((active_order IS NULL) = (active_severity IS NULL)),
     CHECK ((active_order IS NULL) = (active_state IS NULL))
@@ -259,7 +266,10 @@ SELECT sluice.protect('dispatch.crew_slot');
 CREATE TABLE dispatch.crew_position (
     crew_id     uuid PRIMARY KEY REFERENCES dispatch.crew,
     district_id uuid NOT NULL,
-    location    geography(Point, 4326) NOT NULL,
+    lon         double precision NOT NULL CHECK (lon BETWEEN -180 AND 180),
+    lat         double precision NOT NULL CHECK (lat BETWEEN -90 AND 90),
+    location    geography(Point, 4326) NOT NULL
+                    GENERATED ALWAYS AS (public.ST_SetSRID(public.ST_MakePoint(lon, lat), 4326)::public.geography) STORED,
     observed_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
@@ -273,9 +283,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, public AS $function$
 BEGIN
     INSERT INTO dispatch.crew_slot (crew_id, district_id) VALUES (NEW.crew_id, NEW.district_id)
     ON CONFLICT (crew_id) DO NOTHING;
-    INSERT INTO dispatch.crew_position (crew_id, district_id, location, observed_at)
-    VALUES (NEW.crew_id, NEW.district_id,
-            ST_SetSRID(ST_MakePoint(NEW.depot_lon, NEW.depot_lat), 4326)::geography, NEW.changed_at)
+    INSERT INTO dispatch.crew_position (crew_id, district_id, lon, lat, observed_at)
+    VALUES (NEW.crew_id, NEW.district_id, NEW.depot_lon, NEW.depot_lat, NEW.changed_at)
     ON CONFLICT (crew_id) DO NOTHING;
     RETURN NULL;
 END
@@ -482,7 +491,8 @@ CREATE TABLE dispatch.live_event (
     responsible_district_id uuid NOT NULL,
     at          timestamptz NOT NULL,
     kind        text NOT NULL,
-    body        jsonb NOT NULL
+    -- Null: the body of the history row with this id.
+    body        jsonb
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE dispatch.live_event IS 'The live stream of the last hour';
 CREATE INDEX live_event_unnumbered ON dispatch.live_event (id) WHERE seq IS NULL;

@@ -1,0 +1,109 @@
+import FoundationEssentials
+import Model
+import Outbox
+import Postgres
+import Rules
+
+/// The statements on `dispatch.case_file`.
+enum CaseStore {
+    /// Every column that `CaseRecord` knows, in its order.
+    static let columns = CaseRecord.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ").asSQL
+    private static let newColumns = CaseRecord.CodingKeys.allCases.map { "n.\($0.rawValue)" }
+        .joined(separator: ", ").asSQL
+
+    /// What never changes once the case is open.
+    private static let fixed: Set<CaseRecord.CodingKeys> = [
+        .caseID, .districtID, .streetID, .gridID, .facilityID, .lon, .lat, .cell, .openedAt, .canary,
+    ]
+    private static let changing = CaseRecord.CodingKeys.allCases.filter { !fixed.contains($0) }.map(\.rawValue)
+    private static let changingColumns = changing.joined(separator: ", ").asSQL
+    private static let changedColumns = changing.map { "n.\($0)" }.joined(separator: ", ").asSQL
+
+    static let openStates: SQL =
+        "('received', 'filed', 'dispatched', 'handling', 'verification', 'reopened', 'suspended')"
+
+    static func insert(_ records: [CaseRecord]) throws -> [SQL] {
+        guard !records.isEmpty else { return [] }
+        return [
+            """
+            INSERT INTO dispatch.case_file (\(columns))
+            SELECT \(newColumns)
+            FROM json_populate_recordset(NULL::dispatch.case_file, \(try RecordText.text(of: records))::json) n
+            """
+        ]
+    }
+
+    /// Writes each record over the version before it. If one of them has moved on since it was read, the whole
+    /// transaction ends as a conflict.
+    static func update(_ records: [CaseRecord]) throws -> [SQL] {
+        guard !records.isEmpty else { return [] }
+        return [
+            """
+            WITH changed AS (
+                UPDATE dispatch.case_file c
+                SET (\(changingColumns), changed_at) = ROW (\(changedColumns), clock_timestamp())
+                FROM json_populate_recordset(NULL::dispatch.case_file, \(try RecordText.text(of: records))::json) n
+                WHERE c.case_id = n.case_id AND c.district_id = n.district_id AND c.version = n.version - 1
+                RETURNING 1
+            )
+            SELECT dispatch.expect_rows((SELECT count(*) FROM changed), \(records.count)::bigint)
+            """
+        ]
+    }
+
+    static func read(_ ids: [Case.ID]) -> SQL {
+        "SELECT \(columns) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id"
+    }
+
+    static func lock(_ ids: [Case.ID]) -> SQL {
+        "SELECT \(columns) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id FOR UPDATE"
+    }
+
+    /// The case, and that of the job which the crew would have to give up.
+    static func lockWithDisplaced(_ caseID: Case.ID, crew: Crew.ID) -> SQL {
+        """
+        SELECT \(columns) FROM dispatch.case_file
+        WHERE case_id = \(caseID)
+           OR case_id = (
+               SELECT o.case_id FROM dispatch.crew_slot s
+               JOIN dispatch.work_order o ON o.order_id = s.active_order
+               WHERE s.crew_id = \(crew))
+        ORDER BY case_id
+        FOR UPDATE
+        """
+    }
+
+    /// The cases in these cells that a report might belong to: the open ones heard of last, and those closed a short
+    /// time ago. The cells only narrow the search; the rule measures.
+    static func neighbours(_ places: [(group: String, cell: Cell)]) -> SQL {
+        """
+        SELECT \(neighbourColumns)
+        FROM unnest(\(places.map(\.group))::text[], \(places.map(\.cell.number))) AS k (category_group, cell)
+        CROSS JOIN LATERAL (
+            (SELECT * FROM dispatch.case_file o
+             WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state IN \(openStates)
+             ORDER BY o.last_report_at DESC
+             LIMIT 40)
+            UNION ALL
+            (SELECT * FROM dispatch.case_file o
+             WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state = 'closed'
+             ORDER BY o.closed_at DESC
+             LIMIT 5)
+        ) c
+        """
+    }
+    private static let neighbourColumns = CaseRecord.CodingKeys.allCases.map { "c.\($0.rawValue)" }
+        .joined(separator: ", ").asSQL
+
+    /// Open cases of a district whose clocks were set by another storm level, after `last`.
+    static func withOtherLevel(_ level: StormLevel, district: District.ID, after last: Case.ID?, limit: Int) -> SQL {
+        """
+        SELECT \(columns) FROM dispatch.case_file
+        WHERE district_id = \(district) AND state IN \(openStates) AND clock_level <> \(level.rawValue)
+          AND case_id > coalesce(\(last.postgresParameter), '00000000-0000-0000-0000-000000000000'::uuid)
+        ORDER BY case_id
+        LIMIT \(limit)
+        FOR UPDATE
+        """
+    }
+}

@@ -1,0 +1,215 @@
+import FoundationEssentials
+import Model
+import Outbox
+import Postgres
+import Rules
+
+/// A row of `dispatch.claim_queue`: a case that waits for a crew.
+struct QueueRecord: Codable, Sendable, Hashable {
+    var caseID: Case.ID
+    var districtID: District.ID
+    var emergency: Bool
+    var severity: Severity
+    var verified: Bool
+    var notBefore: Timestamp
+    var since: Timestamp
+    var skills: [String]
+    var skillKey: String
+    var excluded: [Crew.ID]
+    var lon: Double
+    var lat: Double
+    var canary: Bool
+
+    enum CodingKeys: String, CodingKey {
+        case caseID = "case_id"
+        case districtID = "district_id"
+        case emergency, severity, verified
+        case notBefore = "not_before"
+        case since, skills
+        case skillKey = "skill_key"
+        case excluded, lon, lat, canary
+    }
+}
+
+extension QueueRecord {
+    /// The row for a case that needs a crew from `now` on. Its age is the case's, so that one that comes back to the
+    /// queue does not go to its end.
+    init(_ record: CaseRecord, skills: [String], excluded: [Crew.ID] = [], now: Timestamp) {
+        let sorted = Set(skills).sorted()
+        self.init(
+            caseID: record.caseID, districtID: record.districtID, emergency: record.emergency,
+            severity: record.severity, verified: record.verified,
+            notBefore: QueuePriority.eligibleFrom(
+                emergency: record.emergency, verified: record.verified, queuedAt: now
+            ).at,
+            since: record.openedAt, skills: sorted, skillKey: sorted.joined(separator: ","), excluded: excluded,
+            lon: record.lon, lat: record.lat, canary: record.canary)
+    }
+
+    init(_ row: Row) throws {
+        self.init(
+            caseID: try row.decode("case_id"), districtID: try row.decode("district_id"),
+            emergency: try row.decode("emergency"), severity: try row.decode("severity"),
+            verified: try row.decode("verified"), notBefore: try row.decode("not_before"),
+            since: try row.decode("since"), skills: try row.decode("skills"), skillKey: try row.decode("skill_key"),
+            excluded: try row.decode("excluded"), lon: try row.decode("lon"), lat: try row.decode("lat"),
+            canary: try row.decode("canary"))
+    }
+
+    /// A row of `QueueStore.firstEmergency`, which names two columns apart from the crew's.
+    init(waiting row: Row) throws {
+        self.init(
+            caseID: try row.decode("case_id"), districtID: try row.decode("queue_district"),
+            emergency: try row.decode("emergency"), severity: try row.decode("severity"),
+            verified: try row.decode("verified"), notBefore: try row.decode("not_before"),
+            since: try row.decode("since"), skills: try row.decode("wanted_skills"),
+            skillKey: try row.decode("skill_key"), excluded: try row.decode("excluded"), lon: try row.decode("lon"),
+            lat: try row.decode("lat"), canary: try row.decode("canary"))
+    }
+
+    var priority: QueuePriority {
+        QueuePriority(emergency: emergency, severity: severity, verified: verified, since: since, caseID: caseID)
+    }
+
+    var demand: CrewClaim.Demand {
+        CrewClaim.Demand(
+            caseID: caseID, districtID: districtID, emergency: emergency, severity: severity, skills: Set(skills),
+            excluded: Set(excluded))
+    }
+
+    var place: Coordinate { Coordinate(lon: lon, lat: lat) }
+}
+
+enum QueueStore {
+    static let columns: SQL = """
+        case_id, district_id, emergency, severity, verified, not_before, since, skills, skill_key, excluded, lon, lat,
+        canary
+        """
+
+    /// Adds, or sets anew what has changed about a case that waits already. A wait for verification begins once, when the case becomes an emergency.
+    static func put(_ records: [QueueRecord]) throws -> [SQL] {
+        guard !records.isEmpty else { return [] }
+        return [
+            """
+            INSERT INTO dispatch.claim_queue AS q (\(columns))
+            SELECT \(columns)
+            FROM json_populate_recordset(NULL::dispatch.claim_queue, \(try RecordText.text(of: records))::json)
+            ORDER BY case_id
+            ON CONFLICT (case_id) DO UPDATE
+            SET emergency = excluded.emergency, severity = excluded.severity, verified = excluded.verified,
+                not_before = CASE WHEN excluded.emergency AND NOT q.emergency THEN excluded.not_before
+                    ELSE least(q.not_before, excluded.not_before) END,
+                skills = excluded.skills,
+                skill_key = excluded.skill_key,
+                excluded = ARRAY (SELECT DISTINCT unnest(q.excluded || excluded.excluded))
+            """
+        ]
+    }
+
+    /// What a joining report changes about a case that waits, if it still waits.
+    static func raise(_ caseID: Case.ID, severity: Severity?, verifies: Bool, now: Timestamp) -> SQL {
+        """
+        UPDATE dispatch.claim_queue
+        SET severity = greatest(severity, \((severity?.rawValue).postgresParameter)::smallint), verified = verified OR \(verifies),
+            not_before = CASE WHEN \(verifies) THEN least(not_before, \(now)::timestamptz) ELSE not_before END
+        WHERE case_id = \(caseID)
+        """
+    }
+
+    static func remove(_ cases: [Case.ID]) -> SQL {
+        "DELETE FROM dispatch.claim_queue WHERE case_id = ANY (\(cases))"
+    }
+
+    static func lock(_ cases: [Case.ID]) -> SQL {
+        "SELECT \(columns) FROM dispatch.claim_queue WHERE case_id = ANY (\(cases)) ORDER BY case_id FOR UPDATE"
+    }
+
+    /// A claim passes over what another claim has just taken.
+    static func lockFree(_ cases: [Case.ID]) -> SQL {
+        """
+        SELECT \(columns) FROM dispatch.claim_queue
+        WHERE case_id = ANY (\(cases)) AND not_before <= clock_timestamp()
+        ORDER BY case_id
+        FOR UPDATE SKIP LOCKED
+        """
+    }
+
+    private static let waitingColumns: SQL = """
+        q.case_id, q.district_id AS queue_district, q.emergency, q.severity, q.verified, q.not_before, q.since,
+        q.skills AS wanted_skills, q.skill_key, q.excluded, q.lon, q.lat, q.canary
+        """
+
+    /// The first emergency that some crew could take, with its candidates, nearest first. Rows before it that no crew
+    /// could take are passed over; nothing is locked yet.
+    static func firstEmergency(passingOver skipped: [Case.ID]) -> SQL {
+        """
+        WITH waiting AS MATERIALIZED (
+            SELECT * FROM dispatch.claim_queue w
+            WHERE w.emergency AND w.not_before <= clock_timestamp() AND NOT w.case_id = ANY (\(skipped))
+              AND EXISTS (SELECT FROM dispatch.crew_slot s WHERE s.shift_id IS NOT NULL)
+            ORDER BY w.verified DESC, w.severity DESC, w.since, w.case_id
+            LIMIT 200
+        )
+        SELECT \(waitingColumns), k.*
+        FROM waiting q
+        CROSS JOIN LATERAL (
+            \(CrewStore.candidates(
+                lon: "q.lon", lat: "q.lat", district: "q.district_id", skills: "q.skills", excluded: "q.excluded",
+                severity: "q.severity", canary: "q.canary"))
+        ) k
+        ORDER BY q.verified DESC, q.severity DESC, q.since, q.case_id
+        LIMIT 8
+        """
+    }
+
+    /// The head of the routine queue with the nearest crew that has room for each, oldest and most severe first.
+    /// `skillKeys` are the distinct sets of skills that categories ask for: one short index scan for each.
+    static func routineHead(skillKeys: [String], limit: Int) -> SQL {
+        """
+        WITH crew AS MATERIALIZED (
+            SELECT s.crew_id, c.skills, p.lon, p.lat, cos(radians(p.lat)) AS narrowing,
+                   ARRAY (
+                       SELECT c.district_id
+                       UNION
+                       SELECT l.district_id FROM dispatch.crew_loan l
+                       WHERE l.crew_id = s.crew_id AND clock_timestamp() BETWEEN l.since AND l.until) AS districts
+            FROM dispatch.crew_slot s
+            JOIN dispatch.crew c USING (crew_id)
+            JOIN dispatch.crew_position p USING (crew_id)
+            WHERE s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
+              AND s.listed < c.list_limit AND c.active AND NOT c.canary
+        ),
+        lot AS (
+            SELECT DISTINCT d.district_id, k.skill_key
+            FROM crew
+            CROSS JOIN unnest(crew.districts) AS d (district_id)
+            JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
+                ON string_to_array(k.skill_key, ',') <@ crew.skills
+        ),
+        head AS (
+            SELECT q.*
+            FROM lot
+            CROSS JOIN LATERAL (
+                SELECT * FROM dispatch.claim_queue w
+                WHERE NOT w.emergency AND w.district_id = lot.district_id AND w.skill_key = lot.skill_key
+                ORDER BY w.severity DESC, w.since, w.case_id
+                LIMIT \(limit)
+            ) q
+            WHERE q.not_before <= clock_timestamp()
+            ORDER BY q.severity DESC, q.since, q.case_id
+            LIMIT \(limit)
+        )
+        SELECT head.case_id, near.crew_id
+        FROM head
+        CROSS JOIN LATERAL (
+            SELECT crew.crew_id
+            FROM crew
+            WHERE head.district_id = ANY (crew.districts) AND head.skills <@ crew.skills
+              AND NOT crew.crew_id = ANY (head.excluded)
+            ORDER BY power((crew.lon - head.lon) * crew.narrowing, 2) + power(crew.lat - head.lat, 2), crew.crew_id
+            LIMIT 1
+        ) near
+        ORDER BY head.severity DESC, head.since, head.case_id
+        """
+    }
+}
