@@ -13,7 +13,7 @@ struct CopyIn {
         return "COPY \(name.joined(separator: ".")) (\(list)) FROM STDIN"
     }
 
-    func send(_ rows: some Sequence<[(any PostgresEncodable)?]>) async throws -> Int {
+    nonisolated(nonsending) func send(_ rows: some Sequence<[(any PostgresEncodable)?]>) async throws -> Int {
         try await begin()
         return try await finish {
             var chunk: [UInt8] = []
@@ -22,7 +22,7 @@ struct CopyIn {
         }
     }
 
-    func send<Source: AsyncSequence>(_ rows: Source) async throws -> Int
+    nonisolated(nonsending) func send<Source: AsyncSequence>(_ rows: Source) async throws -> Int
     where Source.Element == [(any PostgresEncodable)?] {
         try await begin()
         return try await finish {
@@ -32,14 +32,14 @@ struct CopyIn {
         }
     }
 
-    private func begin() async throws {
+    private nonisolated(nonsending) func begin() async throws {
         guard case .copyIn = try await core.open(command, on: lease) else {
             core.abandon(lease)
             throw PostgresError(.connection, "the server did not begin the COPY")
         }
     }
 
-    private func add(_ row: [(any PostgresEncodable)?], to chunk: inout [UInt8]) async throws {
+    private nonisolated(nonsending) func add(_ row: [(any PostgresEncodable)?], to chunk: inout [UInt8]) async throws {
         guard row.count == columns.count else {
             throw PostgresError(.encoding, "a row has \(row.count) values for \(columns.count) columns")
         }
@@ -49,7 +49,7 @@ struct CopyIn {
         chunk.removeAll(keepingCapacity: true)
     }
 
-    private func finish(_ body: () async throws -> [UInt8]) async throws -> Int {
+    private nonisolated(nonsending) func finish(_ body: nonisolated(nonsending) () async throws -> [UInt8]) async throws -> Int {
         do {
             let rest = try await body()
             if !rest.isEmpty { try await core.send(rest, on: lease) }

@@ -1,7 +1,7 @@
 public import FoundationEssentials
 
 /// A value that can be a parameter.
-public protocol PostgresEncodable {
+public protocol PostgresEncodable: Sendable {
     /// The type's number in the server's catalogue; 0 lets the server infer it.
     static var postgresType: UInt32 { get }
     /// The same for an array of it.

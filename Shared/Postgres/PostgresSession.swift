@@ -36,14 +36,14 @@ public final class PostgresSession: Sendable {
 
     /// Rows into a table by COPY; see `PostgresClient.copyIn`.
     @discardableResult
-    public func copyIn(
-        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]> & Sendable
+    public nonisolated(nonsending) func copyIn(
+        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]>
     ) async throws -> Int {
         try await CopyIn(core: core, lease: lease, table: table, columns: columns).send(rows)
     }
 
     @discardableResult
-    public func copyIn<Source: AsyncSequence & Sendable>(
+    public nonisolated(nonsending) func copyIn<Source: AsyncSequence>(
         table: String, columns: [String], rows: Source
     ) async throws -> Int where Source.Element == [(any PostgresEncodable)?] {
         try await CopyIn(core: core, lease: lease, table: table, columns: columns).send(rows)
@@ -94,8 +94,8 @@ extension PostgresTransaction {
 
     /// Rows into a table by COPY, in this transaction.
     @discardableResult
-    public func copyIn(
-        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]> & Sendable
+    public nonisolated(nonsending) func copyIn(
+        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]>
     ) async throws -> Int {
         try await send([])
         return try await CopyIn(core: core, lease: lease, table: table, columns: columns).send(rows)
@@ -110,14 +110,14 @@ extension PostgresClient {
     ///   - rows: taken as fast as the server takes them; one value a column.
     /// - Returns: how many rows were written.
     @discardableResult
-    public func copyIn(
-        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]> & Sendable
+    public nonisolated(nonsending) func copyIn(
+        table: String, columns: [String], rows: some Sequence<[(any PostgresEncodable)?]>
     ) async throws -> Int {
         try await withExclusive { try await $0.copyIn(table: table, columns: columns, rows: rows) }
     }
 
     @discardableResult
-    public func copyIn<Source: AsyncSequence & Sendable>(
+    public nonisolated(nonsending) func copyIn<Source: AsyncSequence>(
         table: String, columns: [String], rows: Source
     ) async throws -> Int where Source.Element == [(any PostgresEncodable)?] {
         try await withExclusive { try await $0.copyIn(table: table, columns: columns, rows: rows) }

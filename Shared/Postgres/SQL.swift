@@ -99,6 +99,11 @@ extension SQL: ExpressibleByStringInterpolation {
             append(value.postgresParameter)
         }
 
+        /// Nil is NULL. Without this one the compiler warns that an optional would be printed.
+        public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+            append(value.postgresParameter)
+        }
+
         public mutating func appendInterpolation(_ value: PostgresParameter) {
             append(value)
         }
