@@ -35,6 +35,9 @@ AMQP_VHOST=sluice
 SECRETS="$SLUICE_HOME/secrets"
 LOGS="$SLUICE_HOME/logs"
 
+# Servers hold a file or socket for every connection, queue and partition; many shells allow 1,024.
+ulimit -Sn 65536 2>/dev/null || ulimit -Sn "$(ulimit -Hn)" 2>/dev/null || true
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
     say "error: $*"
@@ -89,7 +92,12 @@ prepare_home() {
 secret() {
     local file="$SECRETS/$1"
     if [ ! -s "$file" ]; then
-        (umask 077 && openssl rand -hex 24 >"$file.new" && mv "$file.new" "$file")
+        # A link is made once only: of two callers at the same moment the first one's secret stands.
+        local new
+        new=$(mktemp "$file.XXXXXX")
+        openssl rand -hex 24 >"$new"
+        ln -T "$new" "$file" 2>/dev/null || true
+        rm -f "$new"
     fi
     cat "$file"
 }
