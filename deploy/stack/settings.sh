@@ -68,6 +68,8 @@ prepare_home() {
         mkdir -p "$SLUICE_HOME"
         chmod 711 "$SLUICE_HOME"
     fi
+    exec 7>"$SLUICE_HOME/.home.lock"
+    flock 7
     mkdir -p "$LOGS"
     [ -d "$SECRETS" ] || mkdir -m 700 "$SECRETS"
     DATA="$SLUICE_HOME/data"
@@ -85,6 +87,7 @@ prepare_home() {
         fi
     fi
     DATA=$(realpath "$DATA")
+    exec 7>&-
 }
 
 # secret NAME: prints the secret of that name, made at random the first time. 192 bits, letters and digits only, so
