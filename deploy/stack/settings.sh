@@ -35,9 +35,6 @@ AMQP_VHOST=sluice
 SECRETS="$SLUICE_HOME/secrets"
 LOGS="$SLUICE_HOME/logs"
 
-# Servers hold a file or socket for every connection, queue and partition; many shells allow 1,024.
-ulimit -Sn 65536 2>/dev/null || ulimit -Sn "$(ulimit -Hn)" 2>/dev/null || true
-
 say() { printf '%s\n' "$*" >&2; }
 die() {
     say "error: $*"
@@ -120,6 +117,16 @@ gone() {
         ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null || return 1
     done
 }
+
+# bash -c "$DETACHED" bash PIDFILE COMMAND...: becomes the command and leaves its pid. The limit on open files is raised
+# as far as it goes (to 65,536), since a login shell's 1,024 is little for a server of connections and queues.
+DETACHED='
+most=$(ulimit -Hn)
+if [ "$most" = unlimited ] || [ "$most" -gt 65536 ]; then most=65536; fi
+ulimit -Sn "$most"
+echo $$ >"$1"
+shift
+exec "$@"'
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
