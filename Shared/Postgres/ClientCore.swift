@@ -276,7 +276,8 @@ actor ClientCore: PostgresReactor.Tenant {
         // The first failure and then every doubling is worth a line; the rest is in the metrics.
         if backoff.failures.nonzeroBitCount == 1 {
             logger.warning(
-                "no connection to PostgreSQL", metadata: ["client": "\(name)", "error": "\(error)", "retry_in": "\(wait)"]
+                "no connection to PostgreSQL",
+                metadata: ["client": "\(name)", "error": "\(error)", "retry_in": "\(wait)"]
             )
         }
         discardSession(place, error, fatal: nil)

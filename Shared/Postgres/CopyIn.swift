@@ -49,7 +49,9 @@ struct CopyIn {
         chunk.removeAll(keepingCapacity: true)
     }
 
-    private nonisolated(nonsending) func finish(_ body: nonisolated(nonsending) () async throws -> [UInt8]) async throws -> Int {
+    private nonisolated(nonsending) func finish(_ body: nonisolated(nonsending) () async throws -> [UInt8]) async throws
+        -> Int
+    {
         do {
             let rest = try await body()
             if !rest.isEmpty { try await core.send(rest, on: lease) }

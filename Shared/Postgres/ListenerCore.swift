@@ -162,7 +162,8 @@ actor ListenerCore: PostgresReactor.Tenant {
         let isOurFault = error.sqlState?.hasPrefix("28") == true || error.message.contains("authentication failed")
         let wait = backoff.failed(isOurFault: isOurFault, jitter: Double.random(in: 0...1))
         if backoff.failures.nonzeroBitCount == 1 {
-            logger.warning("LISTEN is down", metadata: ["client": "\(name)", "error": "\(error)", "retry_in": "\(wait)"])
+            logger.warning(
+                "LISTEN is down", metadata: ["client": "\(name)", "error": "\(error)", "retry_in": "\(wait)"])
         }
         let until = ContinuousClock.now + wait
         stage = .waiting(until: until)

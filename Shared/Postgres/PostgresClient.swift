@@ -136,7 +136,8 @@ public final class PostgresClient: Service, Sendable {
     /// is gone. The session is probed every two seconds; when it is dead `.degraded` comes first, then, after a
     /// reconnect, `.listening`. A notification is a hint: a reader that falls far behind loses the oldest.
     public func listen(_ channels: [String]) -> AsyncStream<ListenEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(of: ListenEvent.self, bufferingPolicy: .bufferingNewest(1024))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: ListenEvent.self, bufferingPolicy: .bufferingNewest(1024))
         let listener = ListenerCore(
             channels: channels, configuration: configuration, reactor: core.reactor, name: name, logger: core.logger,
             continuation: continuation)

@@ -98,7 +98,8 @@ extension PostgresConfiguration {
     /// The keywords and values that libpq connects with.
     func connectionParameters(role: SessionRole, addresses: [Resolver.Address]) -> [(String, String)] {
         var parameters: [(String, String)] = [
-            ("host", addresses.map(\.host).joined(separator: ",")), ("port", String(port)), ("dbname", database), ("user", user),
+            ("host", addresses.map(\.host).joined(separator: ",")), ("port", String(port)), ("dbname", database),
+            ("user", user),
             ("application_name", applicationName), ("client_encoding", "UTF8"),
             // A look-up of Kerberos tickets would block, and nothing here uses them.
             ("gssencmode", "disable"),

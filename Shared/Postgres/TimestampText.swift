@@ -8,8 +8,8 @@ enum TimestampText {
     private static let lastYear: Int64 = 294_275
 
     static func text(of date: Date) -> String {
-        if date >= .distantFuture { return "infinity" }
-        if date <= .distantPast { return "-infinity" }
+        if date == .distantFuture { return "infinity" }
+        if date == .distantPast { return "-infinity" }
         let seconds = date.timeIntervalSinceReferenceDate
         guard seconds.magnitude < 9e12 else { return seconds < 0 ? "-infinity" : "infinity" }
         let microseconds = Int64((seconds * 1_000_000).rounded()) + secondsFrom1970To2001 * 1_000_000

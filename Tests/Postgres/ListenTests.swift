@@ -1,0 +1,64 @@
+import Foundation
+import Postgres
+import Testing
+
+@Suite("LISTEN", .timeLimit(.minutes(2)))
+struct ListenTests {
+    @Test func `A notification arrives after listening has begun`() async throws {
+        try await withDatabase { client in
+            for await event in client.listen(["lane", "Other Channel"]) {
+                switch event {
+                case .listening:
+                    try await client.query("SELECT pg_notify('lane', 'a'), pg_notify('Other Channel', '')")
+                case .notification(let channel, let payload):
+                    #expect([channel, payload] == ["lane", "a"] || [channel, payload] == ["Other Channel", ""])
+                    if channel == "Other Channel" { return }
+                case .degraded(let error): throw error
+                }
+            }
+        }
+    }
+
+    @Test func `A killed session is told of, and listening begins again before the reader rereads (M08)`() async throws
+    {
+        try await withDatabase("CREATE TABLE a (n int)") { client in
+            var seen: [String] = []
+            for await event in client.listen(["lane"]) {
+                switch event {
+                case .listening:
+                    seen.append("listening")
+                    let rows = try await client.query("SELECT n FROM a").column(Int.self)
+                    if seen.count == 1 {
+                        // Its own client looks just the same, so it is known by what it did last.
+                        try await client.query(
+                            """
+                            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                            WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query = 'SELECT 1') AND pid <> pg_backend_pid()
+                            """)
+                        try await client.segment(["INSERT INTO a VALUES (1)", "SELECT pg_notify('lane', 'lost')"])
+                    } else {
+                        #expect(rows == [1])
+                        try await client.query("SELECT pg_notify('lane', 'heard')")
+                    }
+                case .degraded(let error):
+                    seen.append("degraded")
+                    #expect(error.sqlState == "57P01")
+                case .notification(_, let payload):
+                    guard payload == "heard" else { continue }
+                    #expect(seen == ["listening", "degraded", "listening"])
+                    return
+                }
+            }
+        }
+    }
+
+    @Test func `A shut-down client ends its streams`() async throws {
+        let server = try TestServer.shared()
+        let stream = try await withClient(server.configuration(database: try server.database())) { client in
+            let stream = client.listen(["lane"])
+            for await event in stream where event == .listening { break }
+            return client.listen(["lane"])
+        }
+        for await _ in stream {}
+    }
+}
