@@ -45,6 +45,10 @@ actor ConsumerCore {
     private var ledger = AckLedger()
     private var arrived: [AMQPDelivery] = []
 
+    /// Just after its start a broker may take a consume for a quorum queue that has no leader yet and never answer it.
+    /// Asking again on a new connection helps, so this question is not waited for as long as others.
+    private static let consumeTimeout = TimeAmount.seconds(3)
+
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
 
     init(
@@ -225,7 +229,8 @@ actor ConsumerCore {
             channel: channel, consumer: "\(configuration.connectionName.prefix(200))-\(consumerNumber)",
             prefetch: prefetch)
         try await connection.ask(.basicQos(prefetch: next.prefetch), on: channel)
-        try await connection.ask(.basicConsume(queue: queue, consumer: next.consumer), on: channel)
+        try await connection.ask(
+            .basicConsume(queue: queue, consumer: next.consumer), on: channel, within: Self.consumeTimeout)
         attachment = next
         logger.info("consumer attached", metadata: ["queue": "\(queue)", "prefetch": "\(next.prefetch)"])
     }

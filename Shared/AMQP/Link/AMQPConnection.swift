@@ -262,8 +262,12 @@ final class AMQPConnection {
         return nil
     }
 
-    /// Sends a method that has an answer. Answers come in the order of the questions.
-    func ask(_ method: OutboundMethod, on number: UInt16, _ completion: @escaping Completion<InboundMethod>) {
+    /// Sends a method that has an answer. Answers come in the order of the questions. The connection is given up when
+    /// one is overdue.
+    func ask(
+        _ method: OutboundMethod, on number: UInt16, within time: TimeAmount? = nil,
+        _ completion: @escaping Completion<InboundMethod>
+    ) {
         guard end == nil else { return completion(.failure(end ?? notConnected)) }
         guard let channel = channels[number], channel.machine.state == .open, let reply = method.reply else {
             return completion(.failure(AMQPError(.channelClosed, "the channel is closed")))
@@ -271,7 +275,7 @@ final class AMQPConnection {
         do throws(AMQPError) {
             try write(method, on: number)
             channel.machine.asked(reply)
-            channel.waiting.append(deadline: .now() + answerTimeout, completion)
+            channel.waiting.append(deadline: .now() + min(time ?? answerTimeout, answerTimeout), completion)
         } catch {
             completion(.failure(error))
         }

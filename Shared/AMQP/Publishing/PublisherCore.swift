@@ -182,9 +182,10 @@ actor PublisherCore {
         channel = nil
         let open = ledger.failAll() + waiting
         waiting = []
-        resolve(open.map { ($0, .unknown) })
+        // First the state, then those who may look at it.
         board.update { $0.state = .disconnected(reason: error.reason) }
         instruments.show(board.current.state)
+        resolve(open.map { ($0, .unknown) })
     }
 
     private func blockedChanged(_ reason: String?) {
@@ -211,11 +212,9 @@ actor PublisherCore {
                 messageID: message.properties.returnKey, exchange: message.exchange, routingKey: message.routingKey,
                 reason: "returned: \(message.code) \(message.text)")
         case .ended(let error):
-            channel = nil
-            resolve(ledger.failAll().map { ($0, .unknown) })
+            giveUp(error)
             guard connection?.end == nil, stopped == nil else { return }
             logger.warning("publishing channel lost", metadata: ["reason": "\(error)"])
-            giveUp(error)
             wakeup.ring()
         case .delivery, .consumerCancelled: break
         }
