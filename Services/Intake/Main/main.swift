@@ -1,1 +1,6 @@
-// placeholder
+import IntakeService
+import ServiceKit
+
+await ServiceProcess.run(.intake) { context in
+    try await IntakeService(context).serve()
+}

@@ -1,0 +1,69 @@
+import FoundationEssentials
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// Turns a stranger's photo into pictures that may be shown: decoded and encoded anew by libvips in a child process that
+/// has no secrets in its environment, no privileges, no path to any file (it reads its input and writes its output
+/// through open descriptors), little memory and little time, and gives way to everybody else.
+struct PictureWorkshop: Sendable {
+    struct Pictures: Sendable {
+        var full: [UInt8]
+        var thumbnail: [UInt8]
+    }
+
+    enum Failure: Error, Hashable {
+        /// The decoder refused it, or ran out of its limits over it.
+        case notDecodable
+        /// The tools are not installed.
+        case unavailable
+    }
+
+    /// Longest side in pixels.
+    static let fullSide = 3_072
+    static let thumbnailSide = 400
+
+    private let turns = Turnstile(width: 2)
+
+    /// - Parameter file: position does not matter; it is read from its start.
+    func makePictures(from file: UploadFile) async throws -> Pictures {
+        try await turns.run {
+            lseek(file.descriptor, 0, SEEK_SET)
+            let full = try await Self.convert(
+                input: .fileDescriptor(FileDescriptor(rawValue: file.descriptor), closeAfterSpawningProcess: false),
+                side: Self.fullSide, quality: 85)
+            // From our own picture: the stranger's bytes are decoded once.
+            let thumbnail = try await Self.convert(
+                input: .array(full), side: Self.thumbnailSide, quality: 75)
+            return Pictures(full: full, thumbnail: thumbnail)
+        }
+    }
+
+    private static func convert(input: some InputProtocol, side: Int, quality: Int) async throws -> [UInt8] {
+        var arguments = [
+            "--as=1500000000", "--cpu=20", "--fsize=33554432", "--nofile=64", "--core=0", "--",
+            "setpriv", "--no-new-privs",
+        ]
+        if geteuid() == 0 { arguments += ["--reuid=nobody", "--regid=nogroup", "--clear-groups"] }
+        arguments += [
+            // Seconds by the wall, whatever it waits for. A truncated file is an error and not a grey half.
+            "timeout", "--signal=KILL", "30", "nice", "-n", "15", "vipsthumbnail", "stdin[fail_on=truncated]", "-s",
+            "\(side)x\(side)>",
+            "-o", ".jpg[Q=\(quality),strip,optimize_coding,background=255]",
+        ]
+        let result = try await Subprocess.run(
+            .path("/usr/bin/prlimit"), arguments: Arguments(arguments),
+            environment: .custom([
+                "PATH": "/usr/bin:/bin", "VIPS_BLOCK_UNTRUSTED": "1", "VIPS_CONCURRENCY": "1", "LANG": "C",
+            ]),
+            workingDirectory: "/", input: input, output: .bytes(limit: 24 << 20), error: .discarded)
+        switch result.terminationStatus {
+        case .exited(0): break
+        // 127: the tool is missing; 126: may not be run.
+        case .exited(126), .exited(127): throw Failure.unavailable
+        default: throw Failure.notDecodable
+        }
+        guard result.standardOutput.starts(with: [0xFF, 0xD8, 0xFF]) else { throw Failure.notDecodable }
+        return result.standardOutput
+    }
+}
