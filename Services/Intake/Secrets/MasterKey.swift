@@ -6,6 +6,14 @@ import FoundationEssentials
 public struct MasterKey: Sendable {
     private let wrapping: SymmetricKey
 
+    /// - Parameter base64: of 32 bytes, in either alphabet. Nil if it is not.
+    public init?(base64: String) {
+        let plain = base64.filter { !$0.isWhitespace }.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
+        let padding = String(repeating: "=", count: (4 - plain.count % 4) % 4)
+        guard let bytes = Data(base64Encoded: String(plain) + padding) else { return nil }
+        self.init(Array(bytes))
+    }
+
     /// - Parameter bytes: 32 of them. Nil if they are not.
     public init?(_ bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
