@@ -55,7 +55,7 @@ public struct ServiceConfiguration: Sendable {
     public var webhookPrivateHosts: [String]
     public var instance: String
     public var logLevel: Logger.Level
-    private let environment: [String: String]
+    private let environment: Environment
 
     /// Reads and checks everything. Throws all errors at once.
     public static func load(
@@ -69,7 +69,7 @@ public struct ServiceConfiguration: Sendable {
 
     /// A setting of one service's own. Throws what `read` noted.
     public func read<T>(_ read: (inout ConfigurationReader) -> T) throws(ConfigurationErrors) -> T {
-        var reader = ConfigurationReader(environment: environment)
+        var reader = ConfigurationReader(environment: environment.values)
         let value = read(&reader)
         try reader.finish()
         return value
@@ -82,7 +82,7 @@ public struct ServiceConfiguration: Sendable {
 
     private init(_ service: ServiceName, _ reader: inout ConfigurationReader, _ environment: [String: String]) {
         self.service = service
-        self.environment = environment
+        self.environment = Environment(values: environment)
         let base = reader.integer("SLUICE_PORT_BASE", default: 21_000, 1_024...65_000)
         let host = reader.text("SLUICE_HTTP_HOST", default: "127.0.0.1")
         let port = reader.port("SLUICE_HTTP_PORT", default: base + service.portOffset)
@@ -169,6 +169,14 @@ public struct ServiceConfiguration: Sendable {
     }
 
     private enum AMQPTransport: String, CaseIterable { case disable, verify }
+}
+
+/// What the process was started with: secrets are among it, so it is never printed.
+private struct Environment: Sendable, CustomStringConvertible, CustomReflectable {
+    let values: [String: String]
+
+    var description: String { "***" }
+    var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 extension ServiceConfiguration {
