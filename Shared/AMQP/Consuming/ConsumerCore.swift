@@ -8,17 +8,17 @@ actor ConsumerCore {
     private let configuration: AMQPConfiguration
     private let topology: Topology
     private let queue: String
-    private let buffer: DeliveryBuffer
-    private let settlements: SettlementQueue
+    let buffer: DeliveryBuffer
+    let settlements: SettlementQueue
     private let board: StatusBoard
     private let logger: Logger
     private let instruments: Instruments
-    private let consumeInstruments: ConsumeInstruments
+    let consumeInstruments: ConsumeInstruments
 
-    private let wakeup: Wakeup
-    private var stopped: Stop?
+    let wakeup: Wakeup
+    var stopped: Stop?
     private var isRunning = false
-    private var connection: AMQPConnection?
+    var connection: AMQPConnection?
     private var lost: AMQPError?
     private var hostIndex = 0
 
@@ -39,11 +39,14 @@ actor ConsumerCore {
     /// Why the present channel must be built again.
     private var channelLoss: AMQPError?
     /// The present channel, while the consumer is being built up on it, too.
-    private var channel: UInt16?
-    private var generation: UInt64 = 0
+    var channel: UInt16?
+    var generation: UInt64 = 0
     private var consumerNumber: UInt64 = 0
-    private var ledger = AckLedger()
-    private var arrived: [AMQPDelivery] = []
+    var ledger = AckLedger()
+    var arrived: [AMQPDelivery] = []
+    /// While attached.
+    var watch: QueueWatch?
+    private var side = SideChannels()
 
     /// Just after its start a broker may take a consume for a quorum queue that has no leader yet and never answer it.
     /// Asking again on a new connection helps, so this question is not waited for as long as others.
@@ -153,7 +156,7 @@ actor ConsumerCore {
             events: AMQPConnection.Events(
                 blocked: { _ in },
                 readComplete: { [weak self] in self?.assumeIsolated { $0.handOver() } },
-                tick: { _ in },
+                tick: { [weak self] now in self?.assumeIsolated { $0.tick(now) } },
                 ended: { [weak self] error in self?.assumeIsolated { $0.ended(error) } }))
         self.connection = connection
         lost = nil
@@ -192,6 +195,22 @@ actor ConsumerCore {
         return attachment?.prefetch == prefetch && channelLoss == nil
     }
 
+    private var isLookDue: Bool { watch?.isLookDue(at: .now()) ?? false }
+
+    private func tick(_ now: NIODeadline) {
+        if watch?.isLookDue(at: now) == true { wakeup.ring() }
+    }
+
+    /// Asks the broker whether it still knows of the consumer; if the queue is gone, so is the channel's purpose.
+    private func look(after attachment: Attachment, on connection: AMQPConnection) async throws(AMQPError) {
+        let look = try await side.look(at: queue, on: connection)
+        let hasRoom = ledger.inHand < Int(attachment.prefetch)
+        guard let verdict = watch?.looked(look, hasRoom: hasRoom, at: .now()), verdict == .restart else { return }
+        logger.debug("consumer begins anew", metadata: ["queue": "\(queue)", "consumers": "\(look.consumers)"])
+        try await connection.declare(topology, on: attachment.channel)
+        try await restart(attachment, on: connection)
+    }
+
     private func reconcile(on connection: AMQPConnection) async throws(AMQPError) {
         if let channelLoss {
             self.channelLoss = nil
@@ -201,6 +220,7 @@ actor ConsumerCore {
         case (true, nil): try await attach(on: connection)
         case (true, .some(let attachment)) where attachment.prefetch != prefetch:
             try await restart(attachment, on: connection)
+        case (true, .some(let attachment)) where isLookDue: try await look(after: attachment, on: connection)
         case (false, .some(let attachment)):
             try await connection.ask(.basicCancel(consumer: attachment.consumer), on: attachment.channel)
             await dropChannel()
@@ -232,7 +252,8 @@ actor ConsumerCore {
         try await connection.ask(
             .basicConsume(queue: queue, consumer: next.consumer), on: channel, within: Self.consumeTimeout)
         attachment = next
-        logger.info("consumer attached", metadata: ["queue": "\(queue)", "prefetch": "\(next.prefetch)"])
+        watch = QueueWatch(startedAt: .now())
+        logger.debug("consumer attached", metadata: ["queue": "\(queue)", "prefetch": "\(next.prefetch)"])
     }
 
     private func restart(_ old: Attachment, on connection: AMQPConnection) async throws(AMQPError) {
@@ -254,6 +275,7 @@ actor ConsumerCore {
         attachment = nil
         channel = nil
         channelLoss = nil
+        watch = nil
         ledger = AckLedger()
         arrived = []
         _ = buffer.discard()
@@ -311,6 +333,7 @@ actor ConsumerCore {
 
     private func ended(_ error: AMQPError) {
         lost = error
+        side = SideChannels()
         let reason = error.reason
         board.update { $0.state = .disconnected(reason: reason) }
         forgetChannel()
@@ -337,62 +360,5 @@ actor ConsumerCore {
         board.update { $0.isAttached = false }
         consumeInstruments.attached.record(0)
         wakeup.ring()
-    }
-
-    // MARK: - Deliveries
-
-    private func arrive(_ delivery: ChannelMachine.Delivery) {
-        ledger.delivered(delivery.tag)
-        let count = delivery.properties.headers["x-delivery-count"]?.intValue ?? 0
-        arrived.append(
-            AMQPDelivery(
-                exchange: delivery.exchange, routingKey: delivery.routingKey, properties: delivery.properties,
-                body: delivery.body, redelivered: delivery.redelivered, deliveryCount: Int(clamping: count),
-                tag: AMQPDelivery.Tag(generation: generation, number: delivery.tag)))
-    }
-
-    /// Hands over what one read brought, in one piece.
-    private func handOver() {
-        guard !arrived.isEmpty else { return }
-        let batch = arrived
-        arrived = []
-        consumeInstruments.deliveries.increment(by: batch.count)
-        let redelivered = batch.count(where: \.redelivered)
-        if redelivered > 0 { consumeInstruments.redeliveries.increment(by: redelivered) }
-        buffer.push(batch)
-    }
-
-    private func takeSettlements() {
-        var done: [UInt64] = []
-        for settlement in settlements.takeAll() {
-            switch settlement {
-            case .acknowledge(let tags):
-                done += tags.lazy.filter { $0.generation == self.generation }.map(\.number)
-            case .acknowledgeUpTo(let tag):
-                if tag.generation == generation { done += ledger.openTags(upTo: tag.number) }
-            case .giveBack(let tag, let requeue):
-                // In the order of the handlers' decisions, since one may settle what another gives back.
-                acknowledge(&done)
-                giveBack(tag, requeue: requeue)
-            }
-        }
-        acknowledge(&done)
-        if stopped != nil { wakeup.ring() }
-    }
-
-    private func acknowledge(_ tags: inout [UInt64]) {
-        defer { tags = [] }
-        guard !tags.isEmpty, let connection, let channel else { return }
-        let before = ledger.inHand
-        for frame in ledger.acknowledge(tags) {
-            connection.tell(.basicAck(tag: frame.tag, multiple: frame.multiple), on: channel)
-        }
-        consumeInstruments.acknowledged.increment(by: before - ledger.inHand)
-    }
-
-    private func giveBack(_ tag: AMQPDelivery.Tag, requeue: Bool) {
-        guard tag.generation == generation, let connection, let channel, ledger.giveBack(tag.number) else { return }
-        connection.tell(.basicNack(tag: tag.number, multiple: false, requeue: requeue), on: channel)
-        consumeInstruments.returned.increment()
     }
 }

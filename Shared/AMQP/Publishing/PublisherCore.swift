@@ -319,7 +319,8 @@ actor PublisherCore {
     }
 
     func readyCount(queue: String) async throws(AMQPError) -> (count: Int, answeredIn: Duration) {
-        try await side.readyCount(queue: queue, on: usable())
+        let look = try await side.look(at: queue, on: usable())
+        return (Int(look.ready), look.answeredIn)
     }
 
     private func usable() throws(AMQPError) -> AMQPConnection {

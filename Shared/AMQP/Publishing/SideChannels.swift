@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The channels of a publishing connection that ask questions. A question that fails closes its channel, so each kind
+/// The channels of a connection that ask questions. A question that fails closes its channel, so each kind
 /// has one of its own, opened when it is first needed, away from the messages in flight.
 struct SideChannels {
     private final class Slot {
@@ -16,15 +16,17 @@ struct SideChannels {
         try await connection.declare(topology, on: number(of: declaring, on: connection))
     }
 
-    func readyCount(
-        queue: String, on connection: AMQPConnection, isolation: isolated (any Actor)? = #isolation
-    ) async throws(AMQPError) -> (count: Int, answeredIn: Duration) {
+    func look(
+        at queue: String, on connection: AMQPConnection, isolation: isolated (any Actor)? = #isolation
+    ) async throws(AMQPError) -> QueueWatch.Look {
         let channel = try await number(of: counting, on: connection)
         let asked = NIODeadline.now()
         let answer = try await connection.ask(.queueDeclare(name: queue, passive: true, kind: nil), on: channel)
         let time = Duration(NIODeadline.now() - asked)
-        guard case .queueDeclareOK(let messages, _) = answer else { return (0, time) }
-        return (Int(messages), time)
+        guard case .queueDeclareOK(let ready, let consumers) = answer else {
+            throw .violation("an answer to another question")
+        }
+        return QueueWatch.Look(ready: ready, consumers: consumers, answeredIn: time)
     }
 
     private func number(

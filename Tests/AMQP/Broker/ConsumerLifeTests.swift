@@ -109,10 +109,12 @@ extension BrokerTests {
             }
         }
 
-        @Test("a queue deleted under a live consumer is noticed and rebuilt (ruby-amqp/bunny#681)")
-        func aConsumerOutlivesItsQueue() async throws {
+        @Test(
+            "a queue deleted under a live consumer is noticed and rebuilt (ruby-amqp/bunny#681)",
+            arguments: [Topology.Queue.Kind.classic, .quorum])
+        func aConsumerOutlivesItsQueue(kind: Topology.Queue.Kind) async throws {
             try await BrokerFixture.shared.start()
-            let place = Place()
+            let place = Place(kind: kind)
             try await Self.publish(5, to: place)
             try await withConsumer(configuration(), place, prefetch: 2) { consumer in
                 #expect(await receive(1, from: consumer).count == 1)
