@@ -79,13 +79,13 @@ private let deaf = Mutex<[CheckedContinuation<Void, Never>]>([])
             worker("database", .database), worker("relay", .confirms), worker("job", .work, winding: .milliseconds(5)),
             worker("consumer", .consumers, winding: .milliseconds(20)),
             worker("http", .intake, winding: .milliseconds(10)),
-            worker("metrics", .operations),
+            worker("metrics", .operations), worker("publisher", .broker),
         ]
         let notReady = Mutex(false)
-        try await supervisor(services).run(stops: stopOnce(running: 6)) { notReady.withLock { $0 = true } }
+        try await supervisor(services).run(stops: stopOnce(running: 7)) { notReady.withLock { $0 = true } }
         #expect(
             ends
-                == ["http", "consumer", "job", "relay", "database", "metrics"].flatMap {
+                == ["http", "consumer", "job", "relay", "publisher", "database", "metrics"].flatMap {
                     ["\($0) asked", "\($0) ends"]
                 })
         #expect(notReady.withLock { $0 })

@@ -9,8 +9,10 @@ public enum StopPhase: Int, Sendable, CaseIterable, Comparable {
     case consumers
     /// Works on its own.
     case work
-    /// Passes on what is committed: relays, publishers waiting for confirms.
+    /// Passes on what is committed, and waits for the broker's confirms: relays.
     case confirms
+    /// The publishers' connections to the broker.
+    case broker
     /// What all the others stand on.
     case database
     /// Shows how the rest is doing.
@@ -22,10 +24,11 @@ public enum StopPhase: Int, Sendable, CaseIterable, Comparable {
     /// is given.
     public var budget: Duration {
         switch self {
-        case .intake: .seconds(8)
+        case .intake: .seconds(7)
         case .consumers: .seconds(6)
-        case .work, .confirms: .seconds(4)
-        case .database: .seconds(3)
+        case .confirms: .seconds(4)
+        case .work, .database: .seconds(3)
+        case .broker: .seconds(2)
         case .operations: .seconds(1)
         }
     }
