@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import ServiceKit
 
 /// The operator's tool.
 public struct Sluicectl: AsyncParsableCommand {
@@ -15,7 +16,10 @@ public struct Sluicectl: AsyncParsableCommand {
               2  wrong usage or settings
               3  done, and something was found: an imbalance, a failed check, a difference
             """,
-        subcommands: [Migrate.self, Seed.self])
+        subcommands: [
+            Migrate.self, Seed.self, AccountCommand.self, TokenCommand.self, ImportCommand.self, DrillCommand.self,
+            Reconcile.self, DeadCommand.self, Doctor.self,
+        ])
 
     public init() {}
 
@@ -32,6 +36,10 @@ public struct Sluicectl: AsyncParsableCommand {
         } catch let found as Findings {
             if let message = found.message { Terminal.error(message) }
             return ExitStatus.findings
+        } catch let problem as Problem {
+            Terminal.error(
+                ([problem.detail] + problem.fields.map { "  \($0.field): \($0.detail)" }).joined(separator: "\n"))
+            return ExitStatus.failed
         } catch let errors as SettingsErrors {
             Terminal.error(errors.description)
             return ExitStatus.usage

@@ -1,3 +1,4 @@
+internal import AMQP
 internal import FoundationEssentials
 internal import Postgres
 internal import Schema
@@ -25,9 +26,46 @@ struct ControlSettings {
         try script(user: "sluice_migrate", password: reader.requiredSecret("SLUICE_DB_MIGRATE_PASSWORD"))
     }
 
-    /// The role that all other commands work as.
+    /// How people reach the city; also what tokens name as their issuer.
+    var publicURL: String { reader.text("SLUICE_PUBLIC_URL") ?? "http://127.0.0.1:8080" }
+
+    /// The role that all commands but `migrate` work as.
+    func database() throws -> PostgresConfiguration {
+        let tls: PostgresConfiguration.TLS =
+            switch reader.text("SLUICE_DB_TLS") ?? "disable" {
+            case "disable": .disable
+            case "require": .require
+            case "verify-full":
+                .verifyFull(rootCertificateFile: reader.text("SLUICE_DB_CA_FILE") ?? "")
+            default: throw SettingsErrors(["SLUICE_DB_TLS: disable, require or verify-full"])
+            }
+        let script = try control()
+        return PostgresConfiguration(
+            host: script.host, port: script.port, database: script.database, user: script.user,
+            password: script.password.map { Secret($0) }, tls: tls, applicationName: "sluicectl",
+            connectTimeout: .seconds(5), queryDeadline: .seconds(300))
+    }
+
+    /// The same for whole scripts and large sets of rows.
     func control() throws -> ScriptConnection.Settings {
         try script(user: "sluice_control", password: reader.requiredSecret("SLUICE_DB_BACKGROUND_PASSWORD"))
+    }
+
+    /// The broker, as the user `control`.
+    func amqp() throws -> AMQPConfiguration {
+        let hosts = (reader.text("SLUICE_AMQP_HOSTS") ?? "127.0.0.1:21002").split(separator: ",").map { entry in
+            let parts = entry.split(separator: ":")
+            return AMQPConfiguration.Host(String(parts.first ?? ""), port: parts.count == 2 ? Int(parts[1]) ?? 0 : 5672)
+        }
+        let configuration = AMQPConfiguration(
+            hosts: hosts, virtualHost: reader.text("SLUICE_AMQP_VHOST") ?? "sluice",
+            user: reader.text("SLUICE_AMQP_USER") ?? "control",
+            password: AMQPConfiguration.Password(try reader.requiredSecret("SLUICE_AMQP_PASSWORD")),
+            tls: reader.text("SLUICE_AMQP_TLS") == "verify"
+                ? .verify(caFile: reader.text("SLUICE_AMQP_CA_FILE")) : .disable,
+            connectionName: "sluicectl")
+        guard configuration.faults.isEmpty else { throw SettingsErrors(configuration.faults) }
+        return configuration
     }
 
     func superuser() throws -> ScriptConnection.Settings {

@@ -1,0 +1,1 @@
+../Control/PrivatePostgres.swift
