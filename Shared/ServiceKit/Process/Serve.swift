@@ -1,3 +1,4 @@
+import AMQP
 public import Hummingbird
 import Logging
 import NIOCore
@@ -27,7 +28,8 @@ public func application(
 /// Runs a service until SIGTERM or SIGINT, or until a part of it fails; then stops it in order (`StopPhase`).
 ///
 /// - Parameters:
-///   - services: what the service runs besides. Each may say when it is stopped: `.stopping(in: .consumers)`.
+///   - services: what the service runs besides. Each may say when it is stopped: `.stopping(in: .consumers)`. The relays
+///     of `messagingServices` run unless it brings its own.
 ///   - views: the `api_*` views of others that it reads; it is ready once each has shown its permanent row, so that a
 ///     lost grant is not taken for a quiet day.
 /// - Throws: `UncleanStop` if anything failed, ended by itself, or had to be forced.
@@ -36,6 +38,9 @@ public func serve(
     views: [String] = []
 ) async throws {
     addHealthChecks(context, views: views)
+    // Whatever a service announces has to get out, so the relays are not left to each service to remember.
+    let hasOwnRelays = services.contains { SupervisedService.wrap($0).service is AMQPPublisher }
+    let messaging = hasOwnRelays ? [] : context.messagingServices()
     let standing: [any Service] = [
         context.http.stopping(in: .database, name: "database http"),
         context.background.stopping(in: .database, name: "database background"),
@@ -50,7 +55,7 @@ public func serve(
     let http = application(context, router: router, document: document)
         .stopping(in: .intake, name: "http server")
     let supervisor = Supervisor(
-        services: standing + services + [http], logger: context.logger, laneExecutor: context.laneExecutor)
+        services: standing + messaging + services + [http], logger: context.logger, laneExecutor: context.laneExecutor)
     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     let health = context.health
     try await supervisor.run(stops: signals.map { "\($0)" }) { health.stop() }
