@@ -69,7 +69,7 @@ var targets: [Target] = [
     tests("Model", ["Model"]),
     tests("Rules", ["Rules", "Model"]),
     tests("Postgres", ["Postgres", logging]),
-    tests("AMQP", ["AMQP", logging] + nio),
+    tests("AMQP", ["AMQP", logging, lifecycle] + nio),
     tests("Outbox", ["Outbox", "Model", "Postgres", "AMQP", logging, lifecycle] + nio),
 ]
 
