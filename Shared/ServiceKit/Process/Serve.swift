@@ -37,6 +37,17 @@ public func serve(
     _ context: ServiceContext, router: Router<APIContext>, document: OpenAPIDocument, services: [any Service],
     views: [String] = []
 ) async throws {
+    // Before anything starts: a signal that comes during the start is kept, and stops what has started.
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    try await serve(
+        context, router: router, document: document, services: services, views: views, stops: signals.map { "\($0)" })
+}
+
+/// The same, stopped by whatever `stops` gives.
+func serve(
+    _ context: ServiceContext, router: Router<APIContext>, document: OpenAPIDocument, services: [any Service],
+    views: [String], stops: some AsyncSequence<String, Never> & Sendable
+) async throws {
     addHealthChecks(context, views: views)
     // Whatever a service announces has to get out, so the relays are not left to each service to remember.
     let hasOwnRelays = services.contains { SupervisedService.wrap($0).service is AMQPPublisher }
@@ -56,9 +67,8 @@ public func serve(
         .stopping(in: .intake, name: "http server")
     let supervisor = Supervisor(
         services: standing + messaging + services + [http], logger: context.logger, laneExecutor: context.laneExecutor)
-    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     let health = context.health
-    try await supervisor.run(stops: signals.map { "\($0)" }) { health.stop() }
+    try await supervisor.run(stops: stops) { health.stop() }
 }
 
 private func addHealthChecks(_ context: ServiceContext, views: [String]) {
