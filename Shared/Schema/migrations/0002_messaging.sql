@@ -140,8 +140,8 @@ BEGIN
     END
     $rotate_outbox$;
 
-    -- The lane's own small table. A row stays until the broker has confirmed it and the inbox of every consumer that is
-    -- named for its type shows it. Bodies are whole, so that a consumer needs this one table when it takes a row itself.
+    -- The lane's own small table. A row stays until the broker has confirmed it and the inbox of every consumer that
+    -- is named for its type shows it. Bodies are whole, so that a consumer that takes a row itself needs this table only.
     CREATE TABLE emergency_outbox (
         id           uuid PRIMARY KEY,
         district_id  uuid NOT NULL,

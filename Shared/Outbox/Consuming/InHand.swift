@@ -1,0 +1,21 @@
+internal import Synchronization
+
+/// The events that this process is working on, so that the lane's two ways do not both take one.
+final class InHand: Sendable {
+    private let keys = Mutex<[InboxKey: Int]>([:])
+
+    func add(_ added: [InboxKey]) {
+        keys.withLock { keys in for key in added { keys[key, default: 0] += 1 } }
+    }
+
+    func remove(_ removed: [InboxKey]) {
+        keys.withLock { keys in
+            for key in removed {
+                guard let count = keys[key] else { continue }
+                keys[key] = count > 1 ? count - 1 : nil
+            }
+        }
+    }
+
+    func contains(_ key: InboxKey) -> Bool { keys.withLock { $0[key] != nil } }
+}

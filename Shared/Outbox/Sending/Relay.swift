@@ -1,0 +1,214 @@
+internal import AMQP
+internal import FoundationEssentials
+internal import Logging
+internal import Model
+internal import Postgres
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// Moves one outbox to the broker: claims (attempt and lease committed before anything is sent), publishes with confirm
+/// and `mandatory`, and settles each row by its own outcome under its own lease. Any number of instances may run.
+struct Relay: Service {
+    enum Table: Sendable {
+        case routine(RoutineOutbox)
+        case emergency(EmergencyOutbox)
+    }
+
+    let table: Table
+    let service: ServiceName
+    let database: PostgresClient
+    let publisher: AMQPPublisher
+    let wake: WakeSignal
+    let settings: RelaySettings
+    /// Nil for the emergency relay: neither pressure nor the depth of queues holds an emergency back.
+    let flow: FlowControl?
+    let bound: QueueBound?
+    let metrics: OutboxMetrics
+    let logger: Logger
+    let state = Mutexed(State())
+
+    struct State {
+        var inFlight = 0
+        var firstSends = 0
+        var resend = ResendBudget()
+        var lastDistrict = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        var lastAdvance = ContinuousClock.now
+        /// The tail of the last claim was full: look again without waiting.
+        var moreWaiting = false
+    }
+
+    func run() async throws {
+        await withDiscardingTaskGroup { batches in
+            var failures = DoublingPause(first: .milliseconds(50), limit: .seconds(5))
+            while !Task.isShuttingDownGracefully && !Task.isCancelled {
+                do {
+                    let claims = try await claim()
+                    failures.reset()
+                    for claim in claims {
+                        batches.addTask { await send(claim) }
+                    }
+                    if claims.isEmpty { await rest() }
+                } catch {
+                    // The database is away, or slow: nothing is lost, and nothing is hammered.
+                    metrics.relayFailed()
+                    logger.warning("outbox cannot be claimed", metadata: ["error": "\(error)"])
+                    await Pause.sleep(failures.next())
+                }
+            }
+            // Batches under way are awaited by the group: each publish ends within its bound.
+        }
+    }
+
+    private func rest() async {
+        let poll: Duration =
+            switch table {
+            case .routine: settings.routinePoll
+            case .emergency: settings.emergencyPoll
+            }
+        await cancelWhenGracefulShutdown { await wake.wait(upTo: poll) }
+    }
+
+    // MARK: - Claiming
+
+    private struct Claim: Sendable {
+        var lease: UUID
+        var rows: [OutboxRow]
+        var isFirst: Bool
+    }
+
+    private func claim() async throws -> [Claim] {
+        let (first, again) = allowance()
+        guard first > 0 || again > 0 else { return [] }
+        var claims: [Claim] = []
+        if again > 0, let claim = try await claim(limit: again, isFirst: false) {
+            state.withLock { $0.resend.spend(claim.rows.count) }
+            metrics.resent(claim.rows.count)
+            claims.append(claim)
+        }
+        if first > 0, let claim = try await claim(limit: first, isFirst: true) { claims.append(claim) }
+        for claim in claims {
+            state.withLock { state in
+                state.inFlight += claim.rows.count
+                if claim.isFirst {
+                    state.firstSends += claim.rows.count
+                    state.lastDistrict = claim.rows.map(\.district).max() ?? state.lastDistrict
+                }
+            }
+            bound?.sent(claim.rows.count)
+        }
+        return claims
+    }
+
+    /// How many may be claimed now: for the first time, and again. Nothing while the broker cannot take it: a claim that
+    /// cannot be sent would only use up leases.
+    private func allowance() -> (first: Int, again: Int) {
+        guard publisher.state.isConnected, !publisher.state.isBlocked else { return (0, 0) }
+        let window =
+            flow.map { $0.limit(floor: settings.floor, maximum: settings.maxUnconfirmed) }
+            ?? settings.maxUnconfirmed
+        return state.withLock { state in
+            let now = ContinuousClock.now
+            state.resend.advance(elapsed: state.lastAdvance.duration(to: now), sent: state.firstSends)
+            state.lastAdvance = now
+            state.firstSends = 0
+            let free = min(window - state.inFlight, bound?.room ?? .max, settings.batch)
+            let again = min(state.resend.allowed, settings.maxUnconfirmed - state.inFlight, settings.batch)
+            return (max(0, free), max(0, again))
+        }
+    }
+
+    private func claim(limit: Int, isFirst: Bool) async throws -> Claim? {
+        let lease = UUID()
+        let rows: [OutboxRow]
+        switch table {
+        case .routine(let outbox):
+            let after = state.withLock { $0.lastDistrict }
+            let statement =
+                isFirst
+                ? outbox.claimUnsent(limit: limit, after: after, lease: lease, for: settings.routineLease)
+                : outbox.claimExpired(limit: limit, lease: lease, for: settings.routineLease)
+            let answers = try await database.segment([RoutineOutbox.pinnedPlans, statement])
+            rows = try answers[1].map { try OutboxRow(routine: $0, source: service) }
+        case .emergency(let outbox):
+            let statement =
+                isFirst
+                ? outbox.claimUnsent(limit: limit, lease: lease, for: settings.emergencyLease)
+                : outbox.claimExpired(limit: limit, lease: lease, for: settings.emergencyLease)
+            rows = try await database.query(statement).map { try OutboxRow(emergency: $0) }
+        }
+        return rows.isEmpty ? nil : Claim(lease: lease, rows: rows, isFirst: isFirst)
+    }
+
+    // MARK: - Sending and settling
+
+    private func send(_ claim: Claim) async {
+        let outcomes = await withTaskGroup(of: (UUID, PublishOutcome).self) { publishes in
+            for row in claim.rows {
+                publishes.addTask { (row.id, await publish(row)) }
+            }
+            return await publishes.reduce(into: [(UUID, PublishOutcome)]()) { $0.append($1) }
+        }
+        state.withLock { $0.inFlight -= claim.rows.count }
+        await settle(outcomes, lease: claim.lease)
+        // The window is open again.
+        wake.wake()
+    }
+
+    private func publish(_ row: OutboxRow) async -> PublishOutcome {
+        await publisher.publish(
+            exchange: CityTopology.events, routingKey: row.routingKey,
+            properties: MessageProperties(
+                contentType: Event.contentType, messageID: EventRecord.ID(row.id).description,
+                appID: service.rawValue, type: row.type),
+            body: row.body, mandatory: true)
+    }
+
+    private func settle(_ outcomes: [(UUID, PublishOutcome)], lease: UUID) async {
+        var confirmed: [UUID] = []
+        var unknown: [UUID] = []
+        var refused: [(UUID, String)] = []
+        for (id, outcome) in outcomes {
+            switch outcome {
+            case .confirmed: confirmed.append(id)
+            case .unknown: unknown.append(id)
+            case .refused(let reason): refused.append((id, reason))
+            }
+        }
+        metrics.published(confirmed: confirmed.count, refused: refused.count, unknown: unknown.count)
+        if let (_, reason) = refused.first {
+            logger.error(
+                "the broker refuses events", metadata: ["count": "\(refused.count)", "reason": "\(reason)"])
+        }
+        let statements = statements(confirmed: confirmed, unknown: unknown, refused: refused, lease: lease)
+        // If this cannot be written the lease runs out and the rows are sent again: their inbox key makes that harmless.
+        for attempt in 0..<3 {
+            do {
+                _ = try await database.segment(statements)
+                return
+            } catch {
+                logger.warning(
+                    "outcomes cannot be written", metadata: ["error": "\(error)", "attempt": "\(attempt + 1)"])
+                await Pause.sleep(.milliseconds(50 << (2 * attempt)))
+            }
+        }
+    }
+
+    private func statements(
+        confirmed: [UUID], unknown: [UUID], refused: [(UUID, String)], lease: UUID
+    ) -> [SQL] {
+        let soon = Duration.seconds(1)
+        var statements: [SQL] = []
+        switch table {
+        case .routine(let outbox):
+            statements.append(RoutineOutbox.pinnedPlans)
+            if !confirmed.isEmpty { statements.append(outbox.confirmed(confirmed, lease: lease)) }
+            if !unknown.isEmpty { statements.append(outbox.unknown(unknown, lease: lease, after: soon)) }
+            statements += refused.map { outbox.refused($0.0, reason: $0.1, lease: lease) }
+        case .emergency(let outbox):
+            if !confirmed.isEmpty { statements.append(outbox.confirmed(confirmed, lease: lease)) }
+            if !unknown.isEmpty { statements.append(outbox.unknown(unknown, lease: lease, after: soon)) }
+            statements += refused.map { outbox.refused($0.0, reason: $0.1, lease: lease) }
+        }
+        return statements
+    }
+}

@@ -1,0 +1,96 @@
+internal import AMQP
+internal import Logging
+internal import Model
+internal import Postgres
+internal import ServiceLifecycle
+
+/// What must be done again and again, each on a rhythm of its own. Every task may run in every instance.
+struct Upkeep: Service {
+    let service: ServiceName
+    let databases: MessagingDatabases
+    let lanePublisher: AMQPPublisher
+    let bound: QueueBound
+    let healer: Healer
+    let logger: Logger
+
+    private var schema: String { service.schema }
+
+    func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            task(&group, every: .seconds(1), "the outbox cannot be rotated") {
+                _ = try await databases.background.query("SELECT \(identifier: schema).rotate_outbox()")
+            }
+            task(&group, every: .seconds(1), "hung transactions cannot be ended") {
+                let ended = try await databases.lane.endHalfSentTransactions()
+                if ended > 0 { logger.error("half-sent transactions were ended", metadata: ["count": "\(ended)"]) }
+            }
+            group.addTask {
+                await Pause.every(.seconds(1)) { await bound.refresh() }
+            }
+            group.addTask {
+                await Pause.every(.seconds(10)) {
+                    guard lanePublisher.state.isConnected else { return }
+                    do {
+                        try await lanePublisher.declareTopology()
+                    } catch {
+                        logger.error("the topology cannot be declared", metadata: ["error": "\(error)"])
+                    }
+                }
+            }
+            task(&group, every: .seconds(60), "gaps cannot be looked for") {
+                let report = try await healer.healRecent()
+                if report.announcedAgain > 0 {
+                    logger.notice("events were announced again", metadata: ["count": "\(report.announcedAgain)"])
+                }
+            }
+            task(&group, every: .seconds(600), "the night's healing failed") { try await healer.healNightly() }
+            task(&group, every: .seconds(3600), "partitions cannot be made") {
+                let ahead: Int =
+                    try await databases.background.query(
+                        "SELECT sluice.ensure_month_partitions(\(schema + ".history")::text::regclass)"
+                    ).first?.decode(0) ?? 0
+                if ahead < 2 {
+                    logger.critical("fewer than two months of partitions are ready", metadata: ["months": "\(ahead)"])
+                }
+            }
+            task(&group, every: .seconds(60), "old inbox rows cannot be purged") { try await purge() }
+        }
+    }
+
+    private func task(
+        _ group: inout TaskGroup<Void>, every interval: Duration, _ failure: String,
+        _ work: @escaping @Sendable () async throws -> Void
+    ) {
+        group.addTask {
+            var wasWell = true
+            await Pause.every(interval) {
+                do {
+                    try await work()
+                    wasWell = true
+                } catch {
+                    if wasWell {
+                        logger.warning("\(failure)", metadata: ["error": "\(Failure.describe(error))"])
+                    }
+                    wasWell = false
+                }
+            }
+        }
+    }
+
+    /// Inbox rows live 90 days; in small chunks, so that no transaction is long.
+    private func purge() async throws {
+        let chunk = 5_000
+        while !Task.isShuttingDownGracefully {
+            let gone = try await databases.background.query(
+                """
+                DELETE FROM \(identifier: schema).inbox i
+                WHERE i.ctid = ANY (ARRAY(
+                    SELECT o.ctid FROM \(identifier: schema).inbox o
+                    WHERE o.received_at < clock_timestamp() - interval '90 days'
+                    LIMIT \(chunk)::bigint))
+                """
+            ).affected
+            if gone < chunk { return }
+        }
+    }
+}
