@@ -1,4 +1,5 @@
 import IntakeService
+import Model
 import ServiceKit
 
 await ServiceProcess.run(.intake) { context in
