@@ -20,6 +20,8 @@ actor PublisherCore {
     private var connection: AMQPConnection?
     /// The channel that publishes, once confirms are on.
     private var channel: UInt16?
+    /// Tells the present channel's events from those of one that was given up.
+    private var generation: UInt64 = 0
     private var lost: AMQPError?
     private var blocked: (reason: String, since: NIODeadline)?
     private var ledger = ConfirmLedger<Submission>()
@@ -116,8 +118,10 @@ actor PublisherCore {
     /// Topology, channel, confirms: in this order, whole or not at all.
     private func restore(_ connection: AMQPConnection) async throws(AMQPError) {
         try await side.declare(topology, on: connection)
+        generation += 1
+        let generation = self.generation
         let number = try await connection.openChannel { [weak self] event in
-            self?.assumeIsolated { $0.channelEvent(event) }
+            self?.assumeIsolated { $0.channelEvent(event, generation: generation) }
         }
         try await connection.ask(.confirmSelect, on: number)
         channel = number
@@ -202,7 +206,8 @@ actor PublisherCore {
         sendWaiting()
     }
 
-    private func channelEvent(_ event: ChannelEvent) {
+    private func channelEvent(_ event: ChannelEvent, generation: UInt64) {
+        guard generation == self.generation else { return }
         switch event {
         case .confirm(let tag, let multiple, let positive):
             resolve(ledger.settle(tag: tag, multiple: multiple, positive: positive))
@@ -226,12 +231,15 @@ actor PublisherCore {
         let overdue = now - connection.answerTimeout
         let unsent = waiting.prefix { $0.submitted <= overdue }
         waiting.removeFirst(unsent.count)
-        resolve((expired + unsent).map { ($0, .unknown) })
         // While an alarm lasts the broker reads nothing, the farewell of a channel included.
-        guard !expired.isEmpty, blocked == nil, let channel else { return }
-        logger.warning("confirms are overdue; the channel is given up")
-        giveUp(AMQPError(.timeout, "the broker does not confirm"))
-        connection.closeChannel(channel) {}
+        if !expired.isEmpty, blocked == nil, let channel {
+            logger.warning("confirms are overdue; the channel is given up")
+            generation += 1
+            giveUp(AMQPError(.timeout, "the broker does not confirm"))
+            connection.closeChannel(channel) {}
+            wakeup.ring()
+        }
+        resolve((expired + unsent).map { ($0, .unknown) })
     }
 
     private func showState() {
