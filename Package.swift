@@ -143,8 +143,8 @@ if !isCore {
         tests("GISSync", ["GISSyncService", "ServiceKit", "Model"]),
         tests("Scoring", ["ScoringService", "ServiceKit", "Model", "Rules"]),
         tests("Notification", ["NotificationService", "ServiceKit", "Model", "Rules", crypto]),
-        tests("Control", ["ControlCommands", "Schema"]),
-        tests("Contracts", ["Model", "Schema", "ServiceKit"]),
+        tests("Control", ["ControlCommands", "Schema", "Model", "Postgres"]),
+        tests("Contracts", ["Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
     ]
 }
 

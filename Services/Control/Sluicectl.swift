@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import Postgres
 internal import ServiceKit
 
 /// The operator's tool.
@@ -39,6 +40,9 @@ public struct Sluicectl: AsyncParsableCommand {
         } catch let problem as Problem {
             Terminal.error(
                 ([problem.detail] + problem.fields.map { "  \($0.field): \($0.detail)" }).joined(separator: "\n"))
+            return ExitStatus.failed
+        } catch let error as PostgresError where error.sqlState == "42P01" || error.sqlState == "42883" {
+            Terminal.error("\(error): the schema is not that of this program; run `sluicectl migrate`")
             return ExitStatus.failed
         } catch let errors as SettingsErrors {
             Terminal.error(errors.description)

@@ -1,4 +1,5 @@
 import Model
+import Postgres
 import ServiceKit
 import Testing
 

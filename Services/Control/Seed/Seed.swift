@@ -77,8 +77,8 @@ struct SeedResult: Encodable {
 }
 
 extension String {
-    /// Left-aligned in a column of that many characters.
+    /// Left-aligned in a column of that many characters; never without a space after it.
     func padded(to width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - count))
+        self + String(repeating: " ", count: max(1, width - count))
     }
 }
