@@ -99,6 +99,9 @@ public final class AMQPConsumer: Service {
     /// Whether the broker has a consumer of ours on the queue. To be compared with ``isMeant``.
     public var isAttached: Bool { board.current.isAttached }
 
+    /// Why the last try to attach failed; `nil` while attached.
+    public var obstacle: String? { board.current.obstacle }
+
     /// Whether there should be one: neither paused nor stopped.
     public var isMeant: Bool { board.current.isMeant }
 

@@ -180,6 +180,7 @@ actor ConsumerCore {
                 guard connection.end == nil else { throw error }
                 // Only the channel is gone: whatever it was, the next one waits for a while.
                 logger.warning("consumer not attached", metadata: ["queue": "\(queue)", "reason": "\(error)"])
+                board.update { $0.obstacle = error.reason }
                 await dropChannel()
                 tellSettling()
                 await pause(backoff.next(after: Duration(.now() - began), using: &random))
@@ -289,7 +290,10 @@ actor ConsumerCore {
         guard stopped == nil else { return }
         instruments.losses.increment()
         logger.warning("consumer not connected", metadata: ["queue": "\(queue)", "reason": "\(error)"])
-        board.update { $0.state = .disconnected(reason: error.reason) }
+        board.update {
+            $0.state = .disconnected(reason: error.reason)
+            $0.obstacle = error.reason
+        }
         instruments.show(board.current.state)
     }
 
@@ -321,6 +325,7 @@ actor ConsumerCore {
         let isOpen = connection?.isOpen == true
         board.update {
             $0.isAttached = isAttached
+            if isAttached { $0.obstacle = nil }
             $0.isMeant = isMeant
             if isOpen { $0.state = .connected }
         }

@@ -8,6 +8,8 @@ final class StatusBoard: Sendable {
         var unconfirmed = 0
         var isAttached = false
         var isMeant = true
+        /// Why a consumer that is meant is not attached.
+        var obstacle: String?
     }
 
     private let status = Mutex(Status())
