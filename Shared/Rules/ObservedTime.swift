@@ -15,6 +15,12 @@ public enum ObservedTime {
         public var at: Timestamp
         public var counted: Counted
         public var reason: Reason
+
+        public init(at: Timestamp, counted: Counted, reason: Reason) {
+            self.at = at
+            self.counted = counted
+            self.reason = reason
+        }
     }
 
     /// - Parameters:

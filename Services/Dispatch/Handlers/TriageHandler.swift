@@ -16,8 +16,9 @@ struct TriageHandler: DecisionHandler {
     let categories: CategoryCache
     let sources: Sources
     /// Told after each commit that cases wait for a crew, and that there is something to show.
-    let claims: Wake
+    let claims: Wakes
     let live: Wake
+    let meter: LaneMeter
     let lane: Lane
 
     func plan(_ events: [Event]) throws -> (locks: [AdvisoryLock], look: [SQL], plan: Plan) {
@@ -78,6 +79,11 @@ struct TriageHandler: DecisionHandler {
     func committed(_ events: [Event], announcements: [Announcement]) async {
         if !announcements.isEmpty { claims.signal() }
         live.signal()
+        guard lane == .emergency else { return }
+        let now = sources.now()
+        for event in events where event.type == .reportReceived && !event.canary {
+            meter.record(filed: now - event.time)
+        }
     }
 
     /// A category that is not known here is either so new that it has not been read yet, or nonsense.

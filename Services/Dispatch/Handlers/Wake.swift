@@ -8,4 +8,16 @@ struct Wake: Sendable {
     }
 
     func signal() { continuation.yield() }
+
+    /// The loop that waits ends.
+    func finish() { continuation.finish() }
+}
+
+/// Several loops that have something to do at the same moment.
+struct Wakes: Sendable {
+    let all: [Wake]
+
+    func signal() {
+        for wake in all { wake.signal() }
+    }
 }

@@ -1,1 +1,6 @@
-// placeholder
+import DispatchService
+import ServiceKit
+
+await ServiceProcess.run(.dispatch) { context in
+    try await DispatchService(context).serve()
+}

@@ -50,6 +50,8 @@ struct CaseRecord: Codable, Sendable, Hashable {
     var reasonEN: String
     var canary: Bool
     var version: Int
+    /// What people call it by; the database gives it, so a case that is about to be written has none.
+    var number: Int64?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case caseID = "case_id"
@@ -113,7 +115,8 @@ extension CaseRecord {
             perhapsSame: try value(.perhapsSame), perhapsAgain: try value(.perhapsAgain), crewID: try value(.crewID),
             orderID: try value(.orderID), reportCount: try value(.reportCount), devices: try value(.devices),
             reasonCode: try value(.reasonCode), reasonZH: try value(.reasonZH), reasonEN: try value(.reasonEN),
-            canary: try value(.canary), version: try value(.version))
+            canary: try value(.canary), version: try value(.version),
+            number: try row.decode("number"))
     }
 
     var place: Coordinate { Coordinate(lon: lon, lat: lat) }

@@ -10,10 +10,11 @@ enum CaseStore {
     static let columns = CaseRecord.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ").asSQL
     private static let newColumns = CaseRecord.CodingKeys.allCases.map { "n.\($0.rawValue)" }
         .joined(separator: ", ").asSQL
+    static let selected: SQL = "\(columns), number"
 
     /// What never changes once the case is open.
     private static let fixed: Set<CaseRecord.CodingKeys> = [
-        .caseID, .districtID, .streetID, .gridID, .facilityID, .lon, .lat, .cell, .openedAt, .canary,
+        .caseID, .districtID, .streetID, .gridID, .facilityID, .lon, .lat, .cell, .canary,
     ]
     private static let changing = CaseRecord.CodingKeys.allCases.filter { !fixed.contains($0) }.map(\.rawValue)
     private static let changingColumns = changing.joined(separator: ", ").asSQL
@@ -52,17 +53,39 @@ enum CaseStore {
     }
 
     static func read(_ ids: [Case.ID]) -> SQL {
-        "SELECT \(columns) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id"
+        "SELECT \(selected) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id"
     }
 
     static func lock(_ ids: [Case.ID]) -> SQL {
-        "SELECT \(columns) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id FOR UPDATE"
+        "SELECT \(selected) FROM dispatch.case_file WHERE case_id = ANY (\(ids)) ORDER BY case_id FOR UPDATE"
+    }
+
+    /// The case of a crew's order.
+    static func lockCase(of order: WorkOrder.ID, crew: Crew.ID) -> SQL {
+        """
+        SELECT \(selected) FROM dispatch.case_file
+        WHERE case_id = (
+            SELECT case_id FROM dispatch.work_order WHERE order_id = \(order) AND crew_id = \(crew))
+        FOR UPDATE
+        """
+    }
+
+    /// The case of the job that binds the crew.
+    static func lockActive(of crew: Crew.ID) -> SQL {
+        """
+        SELECT \(selected) FROM dispatch.case_file
+        WHERE case_id = (
+            SELECT o.case_id FROM dispatch.crew_slot s
+            JOIN dispatch.work_order o ON o.order_id = s.active_order
+            WHERE s.crew_id = \(crew))
+        FOR UPDATE
+        """
     }
 
     /// The case, and that of the job which the crew would have to give up.
     static func lockWithDisplaced(_ caseID: Case.ID, crew: Crew.ID) -> SQL {
         """
-        SELECT \(columns) FROM dispatch.case_file
+        SELECT \(selected) FROM dispatch.case_file
         WHERE case_id = \(caseID)
            OR case_id = (
                SELECT o.case_id FROM dispatch.crew_slot s
@@ -77,7 +100,7 @@ enum CaseStore {
     /// time ago. The cells only narrow the search; the rule measures.
     static func neighbours(_ places: [(group: String, cell: Cell)]) -> SQL {
         """
-        SELECT \(neighbourColumns)
+        SELECT \(neighbourColumns), c.number
         FROM unnest(\(places.map(\.group))::text[], \(places.map(\.cell.number))) AS k (category_group, cell)
         CROSS JOIN LATERAL (
             (SELECT * FROM dispatch.case_file o
@@ -98,7 +121,7 @@ enum CaseStore {
     /// Open cases of a district whose clocks were set by another storm level, after `last`.
     static func withOtherLevel(_ level: StormLevel, district: District.ID, after last: Case.ID?, limit: Int) -> SQL {
         """
-        SELECT \(columns) FROM dispatch.case_file
+        SELECT \(selected) FROM dispatch.case_file
         WHERE district_id = \(district) AND state IN \(openStates) AND clock_level <> \(level.rawValue)
           AND case_id > coalesce(\(last.postgresParameter), '00000000-0000-0000-0000-000000000000'::uuid)
         ORDER BY case_id

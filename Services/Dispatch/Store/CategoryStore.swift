@@ -35,4 +35,56 @@ enum CategoryStore {
     static func stormLevels(_ districts: [District.ID]) -> SQL {
         "SELECT district_id, level FROM dispatch.storm_level WHERE district_id = ANY (\(districts))"
     }
+
+    // MARK: - As the API shows them
+
+    /// - Parameter code: nil for all.
+    static func shown(_ code: String?) -> SQL {
+        let one: SQL = code.map { "code = \($0)" } ?? "code <> 'sentinel'"
+        return """
+            SELECT code, version, active, kind, category_group, name_zh, name_en, severity, emergency_words,
+                   emergency_places, always_emergency, merge_radius_m, merge_window_min, skills, respond_min, arrive_min,
+                   resolve_min, storm_respond_min, storm_arrive_min, storm_resolve_min, storm_from, position
+            FROM dispatch.category
+            WHERE \(one)
+            ORDER BY position, code
+            """
+    }
+
+    static func lock(_ code: String) -> SQL {
+        "SELECT version FROM dispatch.category WHERE code = \(code) FOR UPDATE"
+    }
+
+    /// The version after `version - 1`; a first one is 1.
+    static func save(_ code: String, _ input: CategoryInput, version: Int, by actor: String) -> SQL {
+        """
+        WITH changed AS (
+            INSERT INTO dispatch.category AS c (
+                code, version, active, kind, category_group, name_zh, name_en, severity, emergency_words,
+                emergency_places, always_emergency, merge_radius_m, merge_window_min, skills, respond_min, arrive_min,
+                resolve_min, storm_respond_min, storm_arrive_min, storm_resolve_min, storm_from, position, changed_by)
+            VALUES (
+                \(code), \(version), \(input.active), \(input.kind.rawValue), \(input.categoryGroup), \(input.nameZH),
+                \(input.nameEN), \(input.severity), \(input.emergencyWords)::text[],
+                \(input.emergencyPlaces)::text[], \(input.alwaysEmergency), \(input.mergeRadius), \(input.mergeWindow),
+                \(input.skills)::text[], \(input.respond), \(input.arrive), \(input.resolve), \(input.stormRespond),
+                \(input.stormArrive), \(input.stormResolve), \((input.stormFrom ?? .yellow).rawValue),
+                \(input.position ?? 0), \(actor))
+            ON CONFLICT (code) DO UPDATE
+            SET version = excluded.version, active = excluded.active, kind = excluded.kind,
+                category_group = excluded.category_group, name_zh = excluded.name_zh, name_en = excluded.name_en,
+                severity = excluded.severity, emergency_words = excluded.emergency_words,
+                emergency_places = excluded.emergency_places, always_emergency = excluded.always_emergency,
+                merge_radius_m = excluded.merge_radius_m, merge_window_min = excluded.merge_window_min,
+                skills = excluded.skills, respond_min = excluded.respond_min, arrive_min = excluded.arrive_min,
+                resolve_min = excluded.resolve_min, storm_respond_min = excluded.storm_respond_min,
+                storm_arrive_min = excluded.storm_arrive_min, storm_resolve_min = excluded.storm_resolve_min,
+                storm_from = excluded.storm_from, position = excluded.position, changed_by = excluded.changed_by,
+                changed_at = clock_timestamp()
+            WHERE c.version = excluded.version - 1
+            RETURNING 1
+        )
+        SELECT dispatch.expect_rows((SELECT count(*) FROM changed), 1)
+        """
+    }
 }

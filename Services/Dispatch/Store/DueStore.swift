@@ -59,6 +59,16 @@ enum DueStore {
         "SELECT case_id FROM dispatch.due WHERE due_at <= \(now) ORDER BY due_at LIMIT \(limit)"
     }
 
+    /// Rows of cases that are no longer there.
+    static func dropOrphans(_ cases: [Case.ID]) -> [SQL] {
+        [
+            """
+            DELETE FROM dispatch.due d
+            WHERE d.case_id = ANY (\(cases)) AND NOT EXISTS (SELECT FROM dispatch.case_file c WHERE c.case_id = d.case_id)
+            """
+        ]
+    }
+
     static func marks(of cases: [Case.ID]) -> SQL {
         """
         SELECT case_id, clock, due_at FROM dispatch.overdue_mark

@@ -105,6 +105,16 @@ enum OrderStore {
         """
     }
 
+    /// When other orders bound the crew lately; an open period has no end.
+    static func recentPeriods(of crew: Crew.ID, besides order: WorkOrder.ID) -> SQL {
+        """
+        SELECT lower(period) AS "from", upper(period) AS "to"
+        FROM dispatch.crew_period
+        WHERE crew_id = \(crew) AND order_id <> \(order) AND NOT isempty(period)
+          AND period && tstzrange(clock_timestamp() - interval '3 days', NULL)
+        """
+    }
+
     // MARK: - Silence
 
     /// Orders that nobody has answered, oldest first.

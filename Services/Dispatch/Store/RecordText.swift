@@ -13,3 +13,13 @@ extension String {
     /// For the text of a statement that the program itself put together from its own literals.
     var asSQL: SQL { SQL(unsafe: self) }
 }
+
+/// A column as a coding key.
+struct ColumnName: CodingKey, ExpressibleByStringLiteral {
+    var stringValue: String
+    var intValue: Int? { nil }
+
+    init(stringLiteral value: String) { stringValue = value }
+    init?(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}

@@ -89,10 +89,34 @@ enum ReportStateStore {
         "UPDATE dispatch.report_state SET case_id = \(target) WHERE case_id = \(source)"
     }
 
-    static func moveBack(from target: Case.ID, filedUnder source: Case.ID) -> SQL {
+    /// The reports that were filed under the case, or under those that had been merged into it before.
+    private static func own(_ caseID: Case.ID) -> SQL {
         """
-        UPDATE dispatch.report_state SET case_id = \(source)
-        WHERE case_id = \(target) AND filed_case_id = \(source)
+        WITH RECURSIVE own AS (
+            SELECT \(caseID)::uuid AS case_id
+            UNION
+            SELECT c.case_id FROM dispatch.case_file c JOIN own ON c.merged_into = own.case_id
+        )
+        """
+    }
+
+    struct Share: Sendable {
+        var count: Int
+
+        init(_ row: Row) throws { count = try row.decode("count") }
+    }
+
+    static func share(of caseID: Case.ID) -> SQL {
+        """
+        \(own(caseID))
+        SELECT count(*)::integer AS count FROM dispatch.report_state WHERE filed_case_id IN (SELECT case_id FROM own)
+        """
+    }
+
+    static func moveBack(to caseID: Case.ID) -> SQL {
+        """
+        \(own(caseID))
+        UPDATE dispatch.report_state SET case_id = \(caseID) WHERE filed_case_id IN (SELECT case_id FROM own)
         """
     }
 }

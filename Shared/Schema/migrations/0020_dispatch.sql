@@ -180,6 +180,7 @@ CREATE TABLE dispatch.report_state (
 );
 COMMENT ON TABLE dispatch.report_state IS 'One row a report: the case it belongs to, or why it was rejected';
 CREATE INDEX report_state_case ON dispatch.report_state (case_id, received_at);
+CREATE INDEX report_state_filed ON dispatch.report_state (filed_case_id) WHERE filed_case_id IS NOT NULL;
 SELECT sluice.protect('dispatch.report_state');
 
 -- The next clock of a case that can run out. One row a case, gone when nothing can.

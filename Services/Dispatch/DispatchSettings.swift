@@ -1,0 +1,39 @@
+import ServiceKit
+
+/// Settings of dispatch's own, with what they are when nobody sets them.
+struct DispatchSettings: Sendable {
+    /// How long an order may stay unanswered before it goes to another crew.
+    var patience = ReleaseLoop.Patience(emergency: .seconds(60), routine: .seconds(1_800))
+    /// Cases that one round of routine claims takes: at full pressure, and at none.
+    var routineClaims = 10...100
+    /// How often the queue is looked at though nobody called.
+    var claimInterval = Duration.milliseconds(250)
+    /// Milliseconds of the lane's own time.
+    var pressure = LaneSignalWriter.Bounds(calm: 15, bound: 60)
+
+    init() {}
+
+    /// Throws `ConfigurationErrors` that name each setting at fault.
+    init(_ configuration: ServiceConfiguration) throws {
+        let defaults = DispatchSettings()
+        self = try configuration.read { reader in
+            var settings = defaults
+            let seconds = defaults.patience
+            settings.patience.emergency = .seconds(
+                reader.integer(
+                    "SLUICE_DISPATCH_SILENCE_SECONDS", default: Int(seconds.emergency.components.seconds), 1...86_400))
+            settings.patience.routine = .seconds(
+                reader.integer(
+                    "SLUICE_DISPATCH_ROUTINE_SILENCE_SECONDS",
+                    default: Int(seconds.routine.components.seconds), 1...604_800))
+            let maximum = reader.integer(
+                "SLUICE_DISPATCH_CLAIM_BATCH", default: defaults.routineClaims.upperBound, 1...500)
+            settings.routineClaims = min(defaults.routineClaims.lowerBound, maximum)...maximum
+            settings.pressure.calm = Double(
+                reader.integer("SLUICE_DISPATCH_LANE_CALM_MS", default: Int(defaults.pressure.calm), 1...10_000))
+            settings.pressure.bound = Double(
+                reader.integer("SLUICE_DISPATCH_LANE_BOUND_MS", default: Int(defaults.pressure.bound), 2...60_000))
+            return settings
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import FoundationEssentials
+import Model
+import Outbox
+import Postgres
+import Rules
+import ServiceKit
+
+/// Merge and its undoing: membership moves, nothing is copied.
+extension CaseDesk {
+    mutating func merge(into target: CaseRecord, targetOrder: OrderRecord?) throws {
+        guard target.districtID == record.districtID else {
+            throw Problem.conflict(
+                code: "other_district", "Cases of two districts are not merged.", zh: "不同行政区的案件不能合并。")
+        }
+        guard !target.state.isTerminal else {
+            throw Problem.conflict(code: "target_is_over", "The target is over; reopen it first.", zh: "目标案件已结束，请先重开。")
+        }
+        let former = record.state == .dispatched ? .filed : record.state
+        try move(.merge)
+        try takeOrderBack(CaseDecision.merge(into: target.caseID).reason)
+        record.state = .merged
+        record.mergedInto = target.caseID
+        end(.caseMerged)
+        remember(formerState: former)
+
+        var into = target
+        into.reportCount += record.reportCount
+        into.lastReportAt = max(into.lastReportAt, record.lastReportAt)
+        into.personAtRisk = into.personAtRisk || record.personAtRisk
+        into.severity = max(into.severity, record.severity)
+        into.verified = into.verified || record.verified
+        into.devices = Array((into.devices + record.devices.filter { !into.devices.contains($0) }).prefix(8))
+        into.reason = CaseDecision.merge(into: target.caseID).reason
+        if record.openedAt < into.openedAt {
+            // The problem is as old as its first report.
+            into.openedAt = record.openedAt
+            var desk = self
+            desk.record = into
+            desk.setClocks()
+            into = desk.record
+        }
+        record.reportCount = 0
+        if record.emergency, !into.emergency { try raise(&into, order: targetOrder) }
+        try changes.change(into, from: target, cause: cause)
+        changes.others.append(ReportStateStore.move(from: record.caseID, to: target.caseID))
+    }
+
+    /// A routine case that takes in an emergency becomes one first.
+    private mutating func raise(_ into: inout CaseRecord, order: OrderRecord?) throws {
+        into.emergency = true
+        let skills = terms(into.category)?.skills ?? []
+        guard let order, var slot = slots[order.crewID] else {
+            if into.needsCrew { changes.queued.append(QueueRecord(into, skills: skills, now: now)) }
+            return
+        }
+        if order.state.isStarted {
+            var raised = order
+            raised.emergency = true
+            raised.severity = into.severity
+            try changes.change(raised, from: order, responsible: into.responsibleDistrictID, cause: cause)
+            slot.job = CrewClaim.Job(
+                orderID: order.orderID, emergency: true, severity: into.severity, state: order.state)
+        } else {
+            try Releases.withdraw(order, of: &into, reason: Releases.raised, now: now, cause: cause, into: &changes)
+            slot.listed = max(0, slot.listed - 1)
+            changes.queued.append(QueueRecord(into, skills: skills, now: now))
+        }
+        slots[slot.crewID] = slot
+    }
+
+    mutating func unmerge(from target: CaseRecord, reports: ReportStateStore.Share?) throws {
+        record.state = try allowed(
+            CaseLifecycle.next(after: .unmerge, in: record.state, former: record.formerState))
+        record.mergedInto = nil
+        record.formerState = nil
+        record.closedAt = nil
+        record.reportCount = reports?.count ?? 0
+        setClocks()
+        says(.caseUnmerged)
+        requeue()
+        guard !target.state.isTerminal || target.state == .closed else { return }
+        var from = target
+        from.reportCount = max(0, from.reportCount - record.reportCount)
+        from.reason = CaseDecision.unmerge.reason
+        try changes.change(from, from: target, cause: cause)
+        changes.others.append(ReportStateStore.moveBack(to: record.caseID))
+    }
+}
