@@ -239,6 +239,7 @@ extension ClientCore {
             return lost(place, PostgresError(.timeout, "no answer before the deadline"), fatal: nil)
         }
         retireIfDue(place, session: session)
+        if slots[place].state.canTakeUser { _ = takesWrites(place) }
         // An idle session that died without a word is found out before somebody needs it.
         if slots[place].session === session, slots[place].state == .up(users: 0), session.isAtRest,
             now - session.lastUsed > ClientCore.probeAfter

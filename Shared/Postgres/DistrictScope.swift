@@ -9,6 +9,15 @@ public enum DistrictScope: Sendable, Hashable {
     case districts([UUID])
     case none
 
+    /// What a query names besides row-level security, whose OR cannot use an index: nil is every district.
+    public var districtIDs: [UUID]? {
+        switch self {
+        case .all, .city: nil
+        case .districts(let ids): ids
+        case .none: []
+        }
+    }
+
     /// Holds until the end of the transaction that it opens.
     var statement: SQL? {
         switch self {

@@ -167,7 +167,7 @@ public final class PostgresClient: Service, Sendable {
     }
 
     /// Ends sessions of our own role whose transaction hangs half-sent (their client stopped or vanished): no time-out
-    /// of the server does that, and their locks would stay.
+    /// of the server does that, and their locks would stay. A COPY waits for its client in the same way and is spared.
     ///
     /// - Returns: how many were ended.
     public func endHalfSentTransactions(olderThan age: Duration = .seconds(2)) async throws -> Int {
@@ -175,7 +175,8 @@ public final class PostgresClient: Service, Sendable {
             """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE usename = current_user AND pid <> pg_backend_pid() AND state = 'active'
-              AND wait_event = 'ClientRead' AND xact_start < clock_timestamp() - \(age)
+              AND wait_event = 'ClientRead' AND query NOT ILIKE 'COPY%'
+              AND xact_start < clock_timestamp() - \(age)
             """
         ).count
     }

@@ -113,6 +113,8 @@ final class Session {
                 lose()
                 break
             }
+            // Settings that changed and last words come unasked: parse them though nothing is awaited.
+            _ = handle.isBusy
             read(now)
             drainNotifications()
             if exchange.isNone { write(now) } else { advanceExchange() }

@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("COPY, scripts and streams", .timeLimit(.minutes(5)))
+@Suite("COPY, scripts and streams", .serialized, .timeLimit(.minutes(5)))
 struct CopyTests {
     static let table = "CREATE SCHEMA s; CREATE TABLE s.t (n int PRIMARY KEY, note text, at timestamptz, raw bytea)"
 

@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("LISTEN", .timeLimit(.minutes(2)))
+@Suite("LISTEN", .serialized, .timeLimit(.minutes(2)))
 struct ListenTests {
     @Test func `A notification arrives after listening has begun`() async throws {
         try await withDatabase { client in
@@ -53,8 +53,8 @@ struct ListenTests {
     }
 
     @Test func `A shut-down client ends its streams`() async throws {
-        let server = try TestServer.shared()
-        let stream = try await withClient(server.configuration(database: try server.database())) { client in
+        let server = try await TestServer.shared()
+        let stream = try await withClient(server.configuration(database: try await server.database())) { client in
             let stream = client.listen(["lane"])
             for await event in stream where event == .listening { break }
             return client.listen(["lane"])

@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("Segments", .timeLimit(.minutes(2)))
+@Suite("Segments", .serialized, .timeLimit(.minutes(2)))
 struct SegmentTests {
     @Test func `A segment gives its answers in the statements' order`() async throws {
         try await withDatabase { client in

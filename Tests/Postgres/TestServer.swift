@@ -8,15 +8,15 @@ import Synchronization
 /// the shell around the server waits for the end of its standard input.
 final class TestServer: Sendable {
     static let password = "a 'secret' \\ one"
-    private static let common = Mutex<TestServer?>(nil)
+    private static let common = Task { try await TestServer() }
 
     /// One for all tests that do it no harm.
-    static func shared() throws -> TestServer {
-        try common.withLock { server in
-            if let server { return server }
-            let started = try TestServer()
-            server = started
-            return started
+    static func shared() async throws -> TestServer { try await common.value }
+
+    /// Setting servers up blocks for seconds; the cooperative pool has other tests to run meanwhile.
+    private static func offPool<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(with: Result { try body() }) }
         }
     }
 
@@ -26,41 +26,48 @@ final class TestServer: Sendable {
     private let shell = Mutex<Process?>(nil)
     private let guardPipe = Mutex<Pipe?>(nil)
 
-    init() throws {
-        folder = NSTemporaryDirectory() + "sluice-postgres-" + UUID().uuidString.prefix(8)
+    init() async throws {
+        let folder = NSTemporaryDirectory() + "sluice-postgres-" + UUID().uuidString.prefix(8)
+        self.folder = folder
         port = try Self.freePort()
+        try await Self.offPool { try Self.initialise(folder) }
+        try await start()
+    }
+
+    private static func initialise(_ folder: String) throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try TestServer.password.write(toFile: folder + "/password", atomically: true, encoding: .utf8)
+        try password.write(toFile: folder + "/password", atomically: true, encoding: .utf8)
         if getuid() == 0, let user = getpwnam("postgres") {
             chown(folder, user.pointee.pw_uid, user.pointee.pw_gid)
             chown(folder + "/password", user.pointee.pw_uid, user.pointee.pw_gid)
         }
-        try Self.run(
+        try run(
             """
             set -e
-            \(Self.binaries)/initdb -D '\(folder)/data' -A scram-sha-256 -U admin --pwfile='\(folder)/password' \
+            \(binaries)/initdb -D '\(folder)/data' -A scram-sha-256 -U admin --pwfile='\(folder)/password' \
                 --encoding=UTF8 --locale=C >/dev/null
             cd '\(folder)/data'
             openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost \
                 -keyout server.key -out server.crt 2>/dev/null
             chmod 600 server.key
             """)
-        try start()
     }
 
     private static let binaries = "/usr/lib/postgresql/15/bin"
 
-    func start() throws {
+    func start() async throws { try await Self.offPool { try self.startNow() } }
+
+    private func startNow() throws {
         let process = Process()
         let pipe = Pipe()
         Self.prepare(
             process,
             """
             \(Self.binaries)/postgres -D '\(folder)/data' -p \(port) -k '\(folder)' -c listen_addresses=127.0.0.1 \
-                -c max_connections=60 -c ssl=on -c log_statement=none >>'\(folder)/log' 2>&1 </dev/null &
+                -c max_connections=100 -c ssl=on -c log_statement=none >>'\(folder)/log' 2>&1 </dev/null &
             server=$!
             cat >/dev/null
-            kill -QUIT $server; wait $server; [ -e '\(folder)/keep' ] || rm -rf '\(folder)'
+            kill -QUIT $server 2>/dev/null; wait $server; [ -e '\(folder)/keep' ] || rm -rf '\(folder)'
             """)
         process.standardInput = pipe
         try process.run()
@@ -86,12 +93,14 @@ final class TestServer: Sendable {
         return [main] + children.split(separator: "\n").compactMap { pid_t($0) }
     }
 
-    func signal(_ signal: Int32) {
-        for process in processes { kill(process, signal) }
+    func signal(_ signal: Int32) async throws {
+        try await Self.offPool { for process in self.processes { kill(process, signal) } }
     }
 
     /// SIGKILL to all of it, and a wait until nothing of it is left.
-    func killAll() {
+    func killAll() async throws { try await Self.offPool { self.killNow() } }
+
+    private func killNow() {
         let victims = processes
         try? "".write(toFile: folder + "/keep", atomically: true, encoding: .utf8)
         for process in victims { kill(process, SIGKILL) }
@@ -104,15 +113,19 @@ final class TestServer: Sendable {
     }
 
     /// A database of the test's own.
-    func database(_ setUp: String = "") throws -> String {
+    func database(_ setUp: String = "") async throws -> String {
         let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "").prefix(12)
-        try psql("CREATE DATABASE \(name)")
-        if !setUp.isEmpty { try psql(setUp, database: name) }
+        try await psql("CREATE DATABASE \(name)")
+        if !setUp.isEmpty { try await psql(setUp, database: name) }
         return name
     }
 
     @discardableResult
-    func psql(_ text: String, database: String = "postgres") throws -> String {
+    func psql(_ text: String, database: String = "postgres") async throws -> String {
+        try await Self.offPool { try self.psqlNow(text, database: database) }
+    }
+
+    private func psqlNow(_ text: String, database: String) throws -> String {
         let file = folder + "/" + UUID().uuidString + ".sql"
         try text.write(toFile: file, atomically: true, encoding: .utf8)
         defer { unlink(file) }
@@ -207,8 +220,8 @@ func withDatabase<T: Sendable>(
     _ setUp: String = "", shared: Int = 2, exclusive: Int = 2,
     change: (inout PostgresConfiguration) -> Void = { _ in }, _ body: @Sendable (PostgresClient) async throws -> T
 ) async throws -> T {
-    let server = try TestServer.shared()
-    var configuration = server.configuration(database: try server.database(setUp))
+    let server = try await TestServer.shared()
+    var configuration = server.configuration(database: try await server.database(setUp))
     change(&configuration)
     return try await withClient(configuration, shared: shared, exclusive: exclusive, body)
 }

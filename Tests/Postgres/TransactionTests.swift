@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("Transactions", .timeLimit(.minutes(2)))
+@Suite("Transactions", .serialized, .timeLimit(.minutes(2)))
 struct TransactionTests {
     static let table = "CREATE TABLE a (n int PRIMARY KEY, note text)"
 

@@ -2,7 +2,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("Values", .timeLimit(.minutes(2)))
+@Suite("Values", .serialized, .timeLimit(.minutes(2)))
 struct ValueTests {
     struct ReportID: RawRepresentable, Hashable, Sendable {
         var rawValue: UUID
