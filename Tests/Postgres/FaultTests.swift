@@ -291,7 +291,8 @@ struct FaultTests {
     }
 
     @Test func `A caller that waits for a connection in vain is told`() async throws {
-        try await withDatabase(shared: 1, exclusive: 1, change: { $0.queryDeadline = .seconds(1) }) { client in
+        let change: (inout PostgresConfiguration) -> Void = { $0.queryDeadline = .seconds(1) }
+        try await withDatabase(shared: 1, exclusive: 1, change: change) { client in
             try await client.withExclusive { _ in
                 let error = try await failure { try await client.transaction { try await $0.query("SELECT 1") } }
                 #expect(error.kind == .timeout)

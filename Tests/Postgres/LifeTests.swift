@@ -30,7 +30,8 @@ struct LifeTests {
     }
 
     @Test func `Prepared statements stay within their bound`() async throws {
-        try await withDatabase(shared: 1, exclusive: 0, change: { $0.preparedStatements = 10 }) { client in
+        let change: (inout PostgresConfiguration) -> Void = { $0.preparedStatements = 10 }
+        try await withDatabase(shared: 1, exclusive: 0, change: change) { client in
             for n in 0..<100 {
                 try await client.query(SQL(unsafe: "SELECT \(n)"))
             }
@@ -47,10 +48,27 @@ struct LifeTests {
         }
     }
 
-    @Test func `Half-sent transactions of our own role are ended, others are left alone`() async throws {
-        try await withDatabase { client in
-            let ended = try await client.endHalfSentTransactions()
-            #expect(ended == 0)
+    @Test func `A half-sent transaction is ended, a COPY that waits for its client is not`() async throws {
+        // A server of its own: the sweep would reach other tests' sessions.
+        let server = try await TestServer()
+        let database = try await server.database("CREATE TABLE a (n int)")
+        try await withClient(server.configuration(database: database), shared: 1, exclusive: 1) { client in
+            let half = try HalfSentSegment(
+                port: server.port, database: database, statement: "INSERT INTO a VALUES (1)")
+            defer { half.close() }
+            let rows = AsyncStream<[(any PostgresEncodable)?]> { continuation in
+                continuation.yield([2])
+                Task {
+                    try await eventually {
+                        try await client.endHalfSentTransactions(olderThan: .milliseconds(100)) == 1
+                    }
+                    continuation.finish()
+                }
+            }
+            let copied = try await client.copyIn(table: "a", columns: ["n"], rows: rows)
+            #expect(copied == 1)
+            let stored = try await client.query("SELECT n FROM a").column(Int.self)
+            #expect(stored == [2])
         }
     }
 }

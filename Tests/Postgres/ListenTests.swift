@@ -52,6 +52,30 @@ struct ListenTests {
         }
     }
 
+    @Test func `A session that hangs without a word is noticed by the probe (M08)`() async throws {
+        try await withDatabase { client in
+            var frozen: pid_t?
+            for await event in client.listen(["lane"]) {
+                switch event {
+                case .listening where frozen == nil:
+                    let rows = try await client.query(
+                        """
+                        SELECT pid FROM pg_stat_activity
+                        WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')
+                          AND pid <> pg_backend_pid()
+                        """)
+                    frozen = pid_t(try #require(rows.first).decode(0, as: Int32.self))
+                    kill(try #require(frozen), SIGSTOP)
+                case .degraded(let error): #expect(error.kind == .timeout)
+                case .listening:
+                    kill(try #require(frozen), SIGCONT)
+                    return
+                case .notification: Issue.record("nothing was notified")
+                }
+            }
+        }
+    }
+
     @Test func `A shut-down client ends its streams`() async throws {
         let server = try await TestServer.shared()
         let stream = try await withClient(server.configuration(database: try await server.database())) { client in
