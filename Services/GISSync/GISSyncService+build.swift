@@ -1,5 +1,6 @@
 public import Hummingbird
 import Logging
+import Model
 import Outbox
 public import ServiceKit
 

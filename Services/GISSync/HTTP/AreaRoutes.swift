@@ -50,12 +50,13 @@ struct AreaRoutes: Sendable {
         let page = try request.page(level.rawValue, .id)
         let rows = try await database.query(
             AreaStore.list(
-                level: level, districts: context.scope.named, parent: try query.id("parent_id", Area.self)?.rawValue,
+                level: level, districts: context.scope.districtIDs,
+                parent: try query.id("parent_id", Area.self)?.rawValue,
                 type: level == .community ? try query.word("type") : nil, after: page.cursor?.id(0), limit: page.limit),
             scope: context.scope)
         let items = try rows.map(AreaItem.init)
         return try .json(
-            Page(items, limit: page.limit) { Cursor(level.rawValue, .id($0.id)) })
+            .ok, Page(items, limit: page.limit) { Cursor(level.rawValue, .id($0.id)) })
     }
 }
 

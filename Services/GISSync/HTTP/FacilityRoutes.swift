@@ -45,14 +45,14 @@ struct FacilityRoutes: Sendable {
         let page = try request.page("facilities", .id)
         let rows = try await database.query(
             FacilityStore.list(
-                kind: try query.word("kind"), districts: context.scope.named,
+                kind: try query.word("kind"), districts: context.scope.districtIDs,
                 community: try query.id("community_id", Community.self)?.rawValue,
                 window: try query.text("bbox").map(Self.window),
                 unanswered: try query.bool("without_responsible") ?? false, after: page.cursor?.id(0),
                 limit: page.limit), scope: context.scope)
         let items = try rows.map(FacilityItem.init)
         return try .json(
-            Page(items, limit: page.limit) { Cursor("facilities", .id($0.id)) })
+            .ok, Page(items, limit: page.limit) { Cursor("facilities", .id($0.id)) })
     }
 
     static func window(_ text: String) throws(Problem) -> FacilityStore.Window {

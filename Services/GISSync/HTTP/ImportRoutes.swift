@@ -3,6 +3,7 @@ import Hummingbird
 import Model
 import Outbox
 import Postgres
+import Rules
 import ServiceKit
 
 /// `POST /v1/imports`, `GET /v1/imports/{id}`: facilities from GeoJSON.
@@ -136,12 +137,12 @@ struct ImportRoutes: Sendable {
         let id = try context.pathID("id", Area.self)
         let answers = try await database.segment(
             [
-                ImportStore.show(id.rawValue, districts: context.scope.named),
+                ImportStore.show(id.rawValue, districts: context.scope.districtIDs),
                 ImportStore.issues(id.rawValue, limit: 200),
             ],
             scope: context.scope)
         guard let row = answers[0].first else { throw Problem.notFound }
-        return try .json(try ImportItem(row, issues: answers[1]))
+        return try .json(.ok, try ImportItem(row, issues: answers[1]))
     }
 }
 
@@ -155,10 +156,10 @@ extension FeatureImporter.Failure {
                 zh: "应为至少包含一个要素的 GeoJSON FeatureCollection。")
         case .unreadable(.endsEarly):
             .malformed("The document ends inside a feature.", zh: "文档不完整，在要素中间结束。")
-        case .unreadable(.featureTooLarge(let limit)):
+        case .unreadable(.featureTooLarge(limit: let limit)):
             .invalid(
                 "features", code: "too_large", "A feature has more than \(limit) bytes.", zh: "单个要素超过 \(limit) 字节。")
-        case .unreadable(.tooDeep(let limit)):
+        case .unreadable(.tooDeep(limit: let limit)):
             .invalid("features", code: "too_deep", "Nesting beyond \(limit) levels.", zh: "嵌套超过 \(limit) 层。")
         case .tooMany(let limit):
             .invalid("features", code: "too_many", "More than \(limit) features.", zh: "要素超过 \(limit) 个。")

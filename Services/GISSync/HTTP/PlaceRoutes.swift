@@ -69,7 +69,7 @@ struct PlaceRoutes: Sendable {
         // Map facts are readable city-wide.
         let rows = try await database.query(AreaStore.whatIsHere(Coordinate(lon: lon, lat: lat)), scope: .none)
         guard let row = rows.first else { throw Problem.notFound }
-        return try .json(try PlaceAnswer(row, showsPeople: context.claims != nil))
+        return try .json(.ok, try PlaceAnswer(row, showsPeople: context.claims != nil))
     }
 }
 

@@ -2,7 +2,7 @@ public import FoundationEssentials
 public import Model
 public import Outbox
 public import Postgres
-import Rules
+public import Rules
 
 /// Takes a FeatureCollection into the register: stages its features, then validates and writes them in chunks, each a
 /// transaction of its own with its announcements. A chunk that is repeated changes nothing; a run that was cut off goes

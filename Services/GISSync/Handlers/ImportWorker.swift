@@ -12,7 +12,7 @@ struct ImportWorker: Service {
     var pause: Duration = .milliseconds(500)
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do {
                     try await carryOn()
