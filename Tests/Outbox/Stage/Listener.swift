@@ -1,0 +1,45 @@
+import AMQP
+import Model
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+@testable import Outbox
+
+/// Takes a queue's messages and remembers which came.
+final class Listener: Sendable {
+    private let consumer: AMQPConsumer
+    private let seen = Mutex<(ids: Set<EventRecord.ID>, deliveries: Int)>(([], 0))
+
+    init(_ city: City, _ queue: String, topology: Topology = CityTopology.topology) async {
+        consumer = AMQPConsumer(
+            configuration: city.servers.broker(city.virtualHost), topology: topology, queue: queue, prefetch: 1_000,
+            eventLoop: City.loops.next(), logger: City.logger)
+        await city.group.start(consumer)
+        await city.group.start(Loop(listener: self))
+        _ = await consumer.waitUntilAttached(within: .seconds(30))
+    }
+
+    var ids: Set<EventRecord.ID> { seen.withLock { $0.ids } }
+    var deliveries: Int { seen.withLock { $0.deliveries } }
+    var isAttached: Bool { consumer.isAttached }
+
+    private struct Loop: Service {
+        let listener: Listener
+
+        func run() async throws {
+            while !listener.consumer.isStopped && !Task.isCancelled {
+                let batch = await listener.consumer.nextBatch(max: 100, within: .seconds(1))
+                listener.seen.withLock { seen in
+                    for delivery in batch {
+                        seen.deliveries += 1
+                        if let id = delivery.properties.messageID.flatMap({ EventRecord.ID($0) }) {
+                            seen.ids.insert(id)
+                        }
+                    }
+                }
+                listener.consumer.ack(batch)
+            }
+        }
+    }
+}
