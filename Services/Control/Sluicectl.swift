@@ -19,7 +19,7 @@ public struct Sluicectl: AsyncParsableCommand {
             """,
         subcommands: [
             Migrate.self, Seed.self, AccountCommand.self, TokenCommand.self, ImportCommand.self, DrillCommand.self,
-            Reconcile.self, DeadCommand.self, Doctor.self,
+            Reconcile.self, DeadCommand.self, EvidenceCommand.self, Doctor.self,
         ])
 
     public init() {}
