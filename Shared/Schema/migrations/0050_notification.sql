@@ -144,31 +144,29 @@ CREATE INDEX comment_case ON notification.comment (case_id, comment_id);
 SELECT sluice.protect('notification.comment', 'facts');
 
 -- Signed links: one notice, one recipient, one purpose. The token is not here; it is made from the row and a key that
--- only the service has. Withdrawn by key id. Looked up by people without a scope, so city-wide, by the function below.
+-- only the service has. Withdrawn by key id. City-wide, since who opens a link has no scope yet: requests look one up
+-- by its key id through the function, and nobody lists them.
 CREATE TABLE notification.link (
-    kid          text PRIMARY KEY CHECK (kid ~ '^[A-Za-z0-9_-]{16,32}$'),
-    notice_id    uuid NOT NULL REFERENCES notification.notice,
-    recipient_id uuid NOT NULL REFERENCES notification.recipient,
-    district_id  uuid NOT NULL,
-    purpose      text NOT NULL CHECK (purpose IN ('view', 'acknowledge')),
-    expires_at   timestamptz NOT NULL,
-    withdrawn_at timestamptz,
+    kid           text PRIMARY KEY CHECK (kid ~ '^[A-Za-z0-9_-]{16,32}$'),
+    notice_id     uuid NOT NULL REFERENCES notification.notice,
+    recipient_id  uuid NOT NULL REFERENCES notification.recipient,
+    link_district uuid NOT NULL,
+    purpose       text NOT NULL CHECK (purpose IN ('acknowledge')),
+    expires_at    timestamptz NOT NULL,
+    withdrawn_at  timestamptz,
     UNIQUE (notice_id, recipient_id, purpose)
 );
 COMMENT ON TABLE notification.link IS 'Signed links that were sent, by key id';
-SELECT sluice.protect('notification.link', 'facts');
 
--- Narrow: one link by its key id, nothing else. SECURITY DEFINER sees the row because the owner's own setting is made
--- for this one function.
 CREATE FUNCTION notification.find_link(wanted text)
-RETURNS TABLE (notice_id uuid, recipient_id uuid, district_id uuid, purpose text, expires_at timestamptz,
+RETURNS TABLE (notice_id uuid, recipient_id uuid, link_district uuid, purpose text, expires_at timestamptz,
                withdrawn_at timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog SET sluice.districts = '*'
-AS $$
-    SELECT l.notice_id, l.recipient_id, l.district_id, l.purpose, l.expires_at, l.withdrawn_at
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+AS $function$
+    SELECT l.notice_id, l.recipient_id, l.link_district, l.purpose, l.expires_at, l.withdrawn_at
     FROM notification.link l
     WHERE l.kid = wanted
-$$;
+$function$;
 
 CREATE VIEW notification.api_office AS
 SELECT o.office_id, o.street_id, o.district_id, o.name_zh, o.name_en, o.active
@@ -197,3 +195,5 @@ VALUES ('notification.api_office', 'office_id', sluice.city()::text),
        ('notification.api_notice', 'notice_id', sluice.city()::text);
 
 SELECT sluice.grant_service('notification');
+-- By key id and through the function only.
+REVOKE ALL ON notification.link FROM sluice_notification_http;
