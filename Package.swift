@@ -138,8 +138,13 @@ if !isCore {
             name: "sluicectl", dependencies: ["ControlCommands", arguments], path: "Services/Control/Main",
             swiftSettings: settings),
         tests("ServiceKit", ["ServiceKit", "Model", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("Intake", ["IntakeService", "ServiceKit", "Model", "Rules"]),
-        tests("Dispatch", ["DispatchService", "ServiceKit", "Model", "Rules"]),
+        tests("Intake", ["IntakeService", "ServiceKit", "Model", "Rules", "Schema", "Postgres", crypto, logging, httpClient]),
+        tests(
+            "Dispatch",
+            [
+                "DispatchService", "ServiceKit", "Model", "Rules", "Outbox", "Postgres", "Schema", logging,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]),
         tests("GISSync", ["GISSyncService", "ServiceKit", "Model"]),
         tests("Scoring", ["ScoringService", "ServiceKit", "Model", "Rules"]),
         tests("Notification", ["NotificationService", "ServiceKit", "Model", "Rules", crypto]),

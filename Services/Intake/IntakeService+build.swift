@@ -62,7 +62,7 @@ public struct IntakeService: Sendable {
         let (router, document) = routes()
         addHealthChecks()
         try await ServiceKit.serve(
-            context, router: router, document: document, services: services() + context.messagingServices(),
+            context, router: router, document: document, services: services(),
             views: [
                 "dispatch.api_category", "dispatch.api_report_state", "dispatch.api_case",
                 "dispatch.api_case_timeline", "gis.api_place", "gis.api_facility",

@@ -21,15 +21,19 @@ struct PhotoUploads: Sendable {
 
     /// `POST /v1/reports/{code}/attachments`
     func add(_ request: Request, _ context: APIContext) async throws -> Response {
-        let target = try await track.find(try context.pathText("code", limit: 64))
+        let target: (report: Report.ID, district: District.ID)
+        do {
+            target = try await track.find(try context.pathText("code", limit: 64))
+        } catch {
+            try await pass(request.body)
+            throw error
+        }
         let uploads: [(field: String, file: UploadFile)]
         if let boundary = MultipartBody.boundary(request) {
             var body = try MultipartBody(request, boundary: boundary, limit: Self.bodyLimit)
             uploads = try await readAll(&body)
         } else {
-            let allowed = ["multipart/form-data"] + PictureHeader.Format.allCases.map(\.rawValue)
-            try request.requireContentType(allowed) { allowed.contains($0) }
-            uploads = [("body", try await read(request))]
+            uploads = [("body", try await readOne(request))]
         }
         // What was sent, in the order in which it was sent: the same photos are the same request.
         let digest = uploads.map(\.file.sha256).joined(separator: " ")
@@ -71,12 +75,18 @@ struct PhotoUploads: Sendable {
 
     private func readAll(_ body: inout MultipartBody) async throws -> [(field: String, file: UploadFile)] {
         var uploads: [(field: String, file: UploadFile)] = []
+        var problem: Problem?
         while let part = try await body.nextPart() {
             let field = "\(part.name)[\(uploads.count)]"
-            if uploads.count >= AttachmentStore.perReport { throw PhotoProblem.tooMany(field) }
-            guard let file = try await read(&body) else { throw PhotoProblem.tooLarge(field) }
-            uploads.append((field, file))
+            if uploads.count >= AttachmentStore.perReport { problem = problem ?? PhotoProblem.tooMany(field) }
+            if problem != nil { continue }
+            if let file = try await read(&body) {
+                uploads.append((field, file))
+            } else {
+                problem = PhotoProblem.tooLarge(field)
+            }
         }
+        if let problem { throw problem }
         if uploads.isEmpty {
             throw Problem.invalid("photo", code: "missing", "Send at least one photo.", zh: "请至少上传一张照片。")
         }
@@ -95,17 +105,40 @@ struct PhotoUploads: Sendable {
     }
 
     /// The whole body as one photo.
-    private func read(_ request: Request) async throws -> UploadFile {
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > UploadFile.limit {
-            throw PhotoProblem.tooLarge("body")
+    private func readOne(_ request: Request) async throws -> UploadFile {
+        let allowed = ["multipart/form-data"] + PictureHeader.Format.allCases.map(\.rawValue)
+        do {
+            try request.requireContentType(allowed) { allowed.contains($0) }
+        } catch {
+            try await pass(request.body)
+            throw error
         }
         let file = try await open()
-        do {
-            for try await buffer in request.body { try await append(Array(buffer.readableBytesView), to: file) }
-        } catch is UploadFile.TooLarge {
-            throw PhotoProblem.tooLarge("body")
+        var isTooLarge = false
+        var passed = 0
+        for try await buffer in request.body {
+            passed += buffer.readableBytes
+            if passed > Self.bodyLimit { break }
+            if isTooLarge { continue }
+            do {
+                try await append(Array(buffer.readableBytesView), to: file)
+            } catch is UploadFile.TooLarge {
+                isTooLarge = true
+            }
         }
+        if isTooLarge { throw PhotoProblem.tooLarge("body") }
         return file
+    }
+
+    /// Takes what is still coming and keeps none of it: a client that hears of its mistake only after it has sent
+    /// everything would otherwise wait for us to read, and we for it to listen. Up to the size that would have been
+    /// accepted.
+    private func pass(_ body: RequestBody) async throws {
+        var passed = 0
+        for try await buffer in body {
+            passed += buffer.readableBytes
+            if passed > Self.bodyLimit { return }
+        }
     }
 
     private func open() async throws -> UploadFile {
