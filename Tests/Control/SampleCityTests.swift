@@ -13,7 +13,8 @@ struct SampleCityTests {
         #expect(Set(city.map.areas.compactMap(\.communityType)).count == 6)
         #expect(city.crews.count == 24)
         #expect(city.categories.count >= 14)
-        #expect(city.offices.count == 12)
+        #expect(city.offices.count == 15)
+        #expect(city.recipients.count == 30)
     }
 
     @Test("is the same every time")
@@ -28,7 +29,7 @@ struct SampleCityTests {
         let ids =
             city.map.areas.map(\.areaId) + city.crews.map(\.crewId) + city.accounts.map(\.accountId)
             + city.offices.map(\.officeId) + city.facilities.map(\.facilityId)
-            + city.responsibilities.map(\.responsibilityId)
+            + city.responsibilities.map(\.responsibilityId) + city.recipients.map(\.recipientId)
         #expect(Set(ids).count == ids.count)
         #expect(Set(city.accounts.map(\.login)).count == city.accounts.count)
         #expect(Set(city.map.areas.map { "\($0.level)\($0.code)" }).count == city.map.areas.count)

@@ -10,6 +10,7 @@ struct SampleCity {
     let categories: [SampleCategory]
     let crews: [SampleCrew]
     let offices: [SampleOffice]
+    let recipients: [SampleRecipient]
     let accounts: [SampleAccount]
 
     init() throws {
@@ -19,6 +20,7 @@ struct SampleCity {
         categories = SampleCategory.all
         crews = SampleCrew.all(on: map)
         offices = SampleOffice.all
+        recipients = SampleRecipient.all(for: offices)
         accounts = SampleAccount.all(crews: crews, offices: offices)
     }
 }

@@ -97,10 +97,11 @@ struct SampleAccount: Encodable {
     }
 }
 
-/// The government's office for a street, with a contact on duty and one who is told when nobody acknowledges.
+/// The government's office for a street, or for a whole district: what no street covers.
 struct SampleOffice: Encodable {
     var officeId: UUID
-    var streetId: UUID
+    /// Nil for a district's office.
+    var streetId: UUID?
     var districtId: UUID
     var nameZh: String
     var nameEn: String
@@ -109,14 +110,53 @@ struct SampleOffice: Encodable {
     var slug: String
 
     static let all: [SampleOffice] = SampleNames.districts.flatMap { district in
-        district.streets.map { street in
-            let login = "office-\(street.slug)"
-            return SampleOffice(
-                officeId: SampleID.make("office", street.code), streetId: SampleID.make("street", street.code),
-                districtId: SampleID.make("district", district.code),
-                nameZh: "\(street.zh)办事处" + SampleNames.markZh,
-                nameEn: "\(street.en) Subdistrict Office" + SampleNames.markEn, login: login,
-                accountId: SampleID.make("account", login), slug: street.slug)
+        let id = SampleID.make("district", district.code)
+        return district.streets.map { street in
+            SampleOffice(
+                code: street.code, street: SampleID.make("street", street.code), district: id, slug: street.slug,
+                zh: "\(street.zh)办事处", en: "\(street.en) Subdistrict Office")
+        } + [
+            SampleOffice(
+                code: district.code, street: nil, district: id, slug: "\(district.slug)-district",
+                zh: "\(district.zh)三防指挥部", en: "\(district.en) Flood Control Office")
+        ]
+    }
+
+    private init(code: String, street: UUID?, district: UUID, slug: String, zh: String, en: String) {
+        officeId = SampleID.make("office", code)
+        streetId = street
+        districtId = district
+        nameZh = zh + SampleNames.markZh
+        nameEn = en + SampleNames.markEn
+        login = "office-\(slug)"
+        accountId = SampleID.make("account", login)
+        self.slug = slug
+    }
+}
+
+/// Who is told: somebody on duty, and somebody else when nobody acknowledges in time.
+struct SampleRecipient: Encodable {
+    var recipientId: UUID
+    var officeId: UUID
+    var districtId: UUID
+    /// 1 is told first.
+    var level: Int
+    var accountId: UUID?
+    var name: String
+    /// Lands in the demonstration mailbox; the domain exists nowhere (RFC 6761).
+    var mail: String
+    var channelId: UUID
+
+    static func all(for offices: [SampleOffice]) -> [SampleRecipient] {
+        offices.enumerated().flatMap { index, office in
+            (1...2).map { level in
+                SampleRecipient(
+                    recipientId: SampleID.make("recipient", "\(office.slug)-\(level)"), officeId: office.officeId,
+                    districtId: office.districtId, level: level, accountId: level == 1 ? office.accountId : nil,
+                    name: SampleNames.person(100 + index * 2 + level),
+                    mail: (level == 1 ? "duty" : "chief") + "-\(office.slug)@sluice.test",
+                    channelId: SampleID.make("channel", "\(office.slug)-\(level)"))
+            }
         }
     }
 }
