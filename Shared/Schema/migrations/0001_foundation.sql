@@ -128,7 +128,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO sluice_service', schema);
 
     FOR item IN
-        SELECT c.oid::regclass AS relation, c.relname, c.relkind, a.table_name IS NOT NULL AS append_only
+        SELECT c.oid::regclass AS relation, c.relname, c.relkind, a.table_name IS NOT NULL AS append_only,
+               c.relkind = 'r' AND c.relpersistence = 'u' AS scratch
         FROM pg_class c
         LEFT JOIN sluice.append_only a ON a.schema_name = schema AND a.table_name = c.relname
         WHERE c.relnamespace = schema::text::regnamespace
@@ -146,6 +147,11 @@ BEGIN
         END IF;
         EXECUTE format('GRANT %s ON %s %s TO %s', rights,
             CASE WHEN item.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, item.relation, own);
+        IF item.scratch THEN
+            -- What a crash may empty, background work may empty too.
+            EXECUTE format('GRANT TRUNCATE ON TABLE %s TO %I, sluice_control', item.relation,
+                'sluice_' || schema || '_bg');
+        END IF;
         IF item.relkind IN ('v', 'm') AND item.relname LIKE 'api\_%' THEN
             EXECUTE format('GRANT SELECT ON TABLE %s TO sluice_service', item.relation);
         END IF;
