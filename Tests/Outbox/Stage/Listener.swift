@@ -24,6 +24,9 @@ final class Listener: Sendable {
     var deliveries: Int { seen.withLock { $0.deliveries } }
     var isAttached: Bool { consumer.isAttached }
 
+    /// Leaves the queue to others.
+    func stop() async throws { await consumer.pause() }
+
     private struct Loop: Service {
         let listener: Listener
 
