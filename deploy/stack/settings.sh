@@ -7,7 +7,8 @@
 #   SLUICE_PUBLIC_URL how people reach it                             (default: http://127.0.0.1:SLUICE_HTTP_PORT)
 #   SLUICE_BUILD      release or debug: which binaries run            (default: what deploy/up built last, or release)
 #
-# Several stacks live side by side if both the folder and the port base differ.
+# Several stacks live side by side if both the folder and the port base differ. What a stack was last started with is
+# remembered in its folder (stack.env) and holds where the environment says nothing.
 
 set -euo pipefail
 umask 022
@@ -16,6 +17,13 @@ REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 STACK="$REPOSITORY/deploy/stack"
 
 SLUICE_HOME=$(realpath -m "${SLUICE_HOME:-$REPOSITORY/.sluice}")
+REMEMBERED=(SLUICE_PORT_BASE SLUICE_HTTP_PORT SLUICE_HTTP_ADDRESS SLUICE_PUBLIC_URL SLUICE_SMTP_HOST SLUICE_SMTP_PORT
+    SLUICE_SMTP_FROM SLUICE_SMTP_TLS SLUICE_WEBHOOK_ALLOW_PRIVATE SLUICE_LOG_LEVEL)
+if [ -r "$SLUICE_HOME/stack.env" ]; then
+    while IFS='=' read -r name value; do
+        [[ " ${REMEMBERED[*]} " != *" $name "* ]] || [ -n "${!name:-}" ] || printf -v "$name" '%s' "$value"
+    done <"$SLUICE_HOME/stack.env"
+fi
 SLUICE_PORT_BASE=${SLUICE_PORT_BASE:-21000}
 SLUICE_HTTP_PORT=${SLUICE_HTTP_PORT:-8080}
 
@@ -85,6 +93,15 @@ prepare_home() {
     fi
     DATA=$(realpath "$DATA")
     exec 7>&-
+}
+
+# What starts something writes down with which settings.
+remember_settings() {
+    local name
+    for name in "${REMEMBERED[@]}"; do
+        [ -z "${!name:-}" ] || printf '%s=%s\n' "$name" "${!name}"
+    done >"$SLUICE_HOME/stack.env.$$"
+    mv "$SLUICE_HOME/stack.env.$$" "$SLUICE_HOME/stack.env"
 }
 
 # secret NAME: prints the secret of that name, made at random the first time. 192 bits, letters and digits only, so
