@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Model
+import NIOCore
 import ServiceKit
 import Testing
 
@@ -98,5 +99,52 @@ import Testing
         document.append(Operation(.get, "/v1/a", "b", access: .anyone, answers: [.noContent]))
         let information = try #require(try json(document)["info"] as? [String: Any])
         #expect(information["title"] as? String == "\"quoted\" \\ \u{1} é 水\n")
+    }
+
+    // MARK: Conformance of answers
+
+    private func violations(_ body: String, status: HTTPResponse.Status = .ok, type: String = "application/json")
+        -> [String]
+    {
+        made().1.violations(.get, "/v1/things", status: status, contentType: type, body: Array(body.utf8))
+    }
+
+    @Test func `an answer that is as described has nothing to complain of`() {
+        let id = UUID().uuidString
+        #expect(violations(#"{"items": [{"id": "\#(id)", "kind": "hazard"}], "next": null}"#) == [])
+        #expect(violations(#"{"items": [{"id": "\#(id)", "kind": "hazard", "note": null}], "next": "x"}"#) == [])
+    }
+
+    @Test(arguments: [
+        (#"{"items": []}"#, "GET /v1/things 200.next is missing"),
+        (#"{"items": [], "next": 1}"#, "GET /v1/things 200.next: a string is described, a number was sent"),
+        (#"{"items": [], "next": null, "total": 3}"#, "GET /v1/things 200.total is not described"),
+        (
+            #"{"items": [{"id": "x", "kind": "odd"}], "next": null}"#,
+            "GET /v1/things 200.items[0].kind is a word that is not described"
+        ),
+        ("oops", "GET /v1/things 200: the body is not JSON"),
+    ])
+    func `an answer that is not as described is found out`(body: String, complaint: String) {
+        #expect(violations(body) == [complaint])
+    }
+
+    @Test func `an answer of another status or type is found out`() {
+        #expect(violations("{}", status: .created) == ["GET /v1/things 201 is not described"])
+        #expect(
+            violations("<p>", type: "text/html") == ["GET /v1/things 200: the content type text/html is not described"])
+        let problem = String(buffer: ByteBuffer(bytes: []))
+        #expect(violations(problem, status: .notFound, type: "application/problem+json").count == 1)
+    }
+
+    @Test func `the problems that we make are as described`() async throws {
+        let document = made().1
+        try await serving({ _, _ in }) { client in
+            let response = try await client.execute(uri: "/v1/things", method: .get)
+            #expect(
+                document.violations(
+                    .get, "/v1/things", status: response.status, contentType: response.headers[.contentType],
+                    body: Array(response.body.readableBytesView)) == [])
+        }
     }
 }

@@ -35,6 +35,15 @@ import Testing
         }
     }
 
+    @Test func `HEAD is GET without the body`() async throws {
+        try await serving(routes) { client in
+            let response = try await client.execute(uri: "/intake/openapi.json", method: .head)
+            #expect(response.status == .ok)
+            #expect(response.body.readableBytes == 0)
+            #expect(try await client.execute(uri: "/v1/things/7", method: .head).status == .notFound)
+        }
+    }
+
     @Test func `a known path with another method says which methods it has`() async throws {
         try await serving(routes) { client in
             let response = try await client.execute(uri: "/v1/things/7", method: .delete)

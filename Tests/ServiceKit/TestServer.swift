@@ -42,7 +42,7 @@ final class TestServer: Sendable {
             process,
             """
             \(Self.binaries)/postgres -D '\(folder)/data' -p \(port) -k '\(folder)' -c listen_addresses=127.0.0.1 \
-                -c max_connections=60 >>'\(folder)/log' 2>&1 </dev/null &
+                -c max_connections=250 >>'\(folder)/log' 2>&1 </dev/null &
             server=$!
             cat >/dev/null
             kill -QUIT $server; wait $server; rm -rf '\(folder)'

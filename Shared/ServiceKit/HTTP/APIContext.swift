@@ -16,6 +16,8 @@ public struct APIContext: RequestContext {
     /// `Sluice-Device`, if the client sent it.
     public var device: DeviceKey?
     public var client: ClientAddress
+    /// The other end of the connection; nil without one.
+    let peer: String?
     /// The districts that this request's statements see. A service that knows better narrows it (a crew's loans).
     public var scope: DistrictScope
 
@@ -25,7 +27,8 @@ public struct APIContext: RequestContext {
         self.service = .intake
         self.principal = .anonymous(device: nil)
         self.trace = Trace(continuing: nil) { [UInt8](repeating: 1, count: $0) }
-        self.client = ClientAddress(peer: source.channel.remoteAddress?.ipAddress, forwarded: nil)
+        self.peer = source.channel.remoteAddress?.ipAddress
+        self.client = ClientAddress(peer: peer, forwarded: nil)
         self.scope = .none
     }
 

@@ -36,10 +36,12 @@ public struct ServiceResponder<Routes: HTTPResponder>: HTTPResponder where Route
         var context = context
         context.service = document.service
         context.trace = Trace(continuing: request.headers[.traceparent], random: sources.randomBytes)
-        context.client = ClientAddress(
-            peer: context.client.text == "unknown" ? nil : context.client.text, forwarded: request.headers[.realIP])
+        context.client = ClientAddress(peer: context.peer, forwarded: request.headers[.realIP])
         context.logger[metadataKey: "trace_id"] = "\(context.trace.traceID)"
 
+        // HEAD is GET without the body, on every route.
+        let isHead = request.method == .head
+        let request = isHead ? request.asGet : request
         var response = await answer(request, &context)
         if response.status.code >= 400, response.headers[.contentType] != Problem.contentType {
             response = plainProblem(response, request).response(traceID: context.trace.traceID)
@@ -47,8 +49,9 @@ public struct ServiceResponder<Routes: HTTPResponder>: HTTPResponder where Route
         response.headers[.traceID] = context.trace.traceID
         response.headers[.xContentTypeOptions] = "nosniff"
         if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
+        if isHead { response = response.createHeadResponse() }
         metrics.record(
-            request.method, route: context.endpointPath ?? "none", response.status.code,
+            isHead ? .head : request.method, route: context.endpointPath ?? "none", response.status.code,
             seconds: (ContinuousClock.now - started).inSeconds)
         return response
     }
@@ -100,6 +103,14 @@ enum ErrorMapping {
         }
         logger.error("A statement failed", metadata: ["error": "\(error)"])
         return .internalError
+    }
+}
+
+extension Request {
+    fileprivate var asGet: Request {
+        var head = head
+        head.method = .get
+        return Request(head: head, body: body)
     }
 }
 
