@@ -14,13 +14,17 @@ extension ClientCore {
         let ticket = Ticket()
         let submitted = ContinuousClock.now
         let patience = configuration.queryDeadline
+        defer { ticket.received() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[Rows], any Error>) in
                 onReactor { core in
                     let trip = Trip(
                         lease == nil ? .segment : .lease, statements, preamble: preamble, commitIndex: commitIndex,
                         ticket: ticket, submitted: submitted, patience: patience
-                    ) { result in continuation.resume(with: result.mapError { $0 }) }
+                    ) { result in
+                        ticket.answered()
+                        continuation.resume(with: result.mapError { $0 })
+                    }
                     if let lease { core.submit(trip, on: lease) } else { core.enqueue(trip) }
                 }
             }
@@ -70,20 +74,33 @@ extension ClientCore {
 
     // MARK: Scripts and COPY
 
-    nonisolated func open(_ text: String, on lease: Lease) async throws -> Exchange.Opening {
-        try await step(on: lease) { session, answer in session.begin(text, completion: answer) }
+    nonisolated func open(
+        _ text: String, patience: Duration? = nil, on lease: Lease
+    ) async throws -> Exchange.Opening {
+        let patience = patience ?? configuration.queryDeadline
+        return try await step(on: lease) { session, answer in
+            session.begin(text, patience: patience, completion: answer)
+        }
     }
 
     nonisolated func send(_ bytes: [UInt8], on lease: Lease) async throws {
-        try await step(on: lease) { session, answer in session.send(bytes, completion: answer) }
+        let patience = configuration.queryDeadline
+        try await step(on: lease) { session, answer in session.send(bytes, patience: patience, completion: answer) }
     }
 
     nonisolated func endCopy(failure: String?, on lease: Lease) async throws -> Int {
-        try await step(on: lease) { session, answer in session.endCopy(failure: failure, completion: answer) }
+        // The server now checks what it only collected before: foreign keys, triggers.
+        let patience = configuration.queryDeadline * 10
+        return try await step(on: lease) { session, answer in
+            session.endCopy(failure: failure, patience: patience, completion: answer)
+        }
     }
 
     nonisolated func receiveCopy(on lease: Lease) async throws -> [UInt8]? {
-        try await step(on: lease) { session, answer in session.receiveCopy(completion: answer) }
+        let patience = configuration.queryDeadline
+        return try await step(on: lease) { session, answer in
+            session.receiveCopy(patience: patience, completion: answer)
+        }
     }
 
     /// A cancelled caller loses the connection: half a COPY cannot be taken back otherwise.
@@ -91,11 +108,16 @@ extension ClientCore {
         on lease: Lease,
         _ body: @escaping @Sendable (Session, @escaping (Result<T, PostgresError>) -> Void) -> Void
     ) async throws -> T {
-        try await withTaskCancellationHandler {
+        let ticket = Ticket()
+        defer { ticket.received() }
+        return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
                 onReactor { core in
                     let isHeld = core.exchange(on: lease) { session in
-                        body(session) { continuation.resume(with: $0.mapError { $0 }) }
+                        body(session) { result in
+                            ticket.answered()
+                            continuation.resume(with: result.mapError { $0 })
+                        }
                     }
                     if !isHeld { continuation.resume(throwing: PostgresError.leaseLost) }
                 }

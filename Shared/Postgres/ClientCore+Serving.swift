@@ -235,7 +235,8 @@ extension ClientCore {
             return connectFailed(place, PostgresError(.timeout, "the server did not answer in time"))
         }
         guard let session = slots[place].session, session.phase == .ready else { return }
-        if let since = session.headSince, now - since > configuration.queryDeadline {
+        let isLate = session.headSince.map { now - $0 > configuration.queryDeadline } ?? false
+        if isLate || session.exchange.isWaitedFor && now > session.exchangeBy {
             return lost(place, PostgresError(.timeout, "no answer before the deadline"), fatal: nil)
         }
         retireIfDue(place, session: session)
@@ -254,7 +255,7 @@ extension ClientCore {
     /// Too old or too large sessions are replaced once nobody uses them.
     func retireIfDue(_ place: Int, session: Session) {
         guard case .up(users: 0) = slots[place].state else { return }
-        let isOld = slots[place].readySince.map { ContinuousClock.now - $0 > configuration.maxConnectionAge } ?? false
+        let isOld = slots[place].replaceAt.map { ContinuousClock.now >= $0 } ?? false
         if isOld || session.isSwollen { apply(.retire, to: place) }
     }
 

@@ -1,7 +1,6 @@
 import CoreMetrics
 import DequeModule
 import Logging
-import Synchronization
 
 /// Everything of a client that changes: its places, its queues, its sessions. Runs on the reactor's thread only.
 actor ClientCore: PostgresReactor.Tenant {
@@ -19,6 +18,8 @@ actor ClientCore: PostgresReactor.Tenant {
         /// Until when a session must be ready.
         var connectBy: ContinuousClock.Instant?
         var readySince: ContinuousClock.Instant?
+        /// When the session is to be replaced; not the same moment for all, or they would all go at once.
+        var replaceAt: ContinuousClock.Instant?
     }
 
     struct LeaseWaiter {
@@ -51,7 +52,7 @@ actor ClientCore: PostgresReactor.Tenant {
     nonisolated let configuration: PostgresConfiguration
     nonisolated let logger: Logger
     nonisolated let metrics: PostgresMetrics
-    nonisolated let health: Mutex<PostgresHealth>
+    nonisolated let health: Locked<PostgresHealth>
     nonisolated let exclusiveCount: Int
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
@@ -92,7 +93,7 @@ actor ClientCore: PostgresReactor.Tenant {
         var health = PostgresHealth()
         health.sharedWanted = shared
         health.exclusiveWanted = exclusive
-        self.health = Mutex(health)
+        self.health = Locked(health)
         let now = ContinuousClock.now
         slots =
             (0..<shared).map { _ in Slot(role: .shared, notBefore: now) }
@@ -264,8 +265,12 @@ actor ClientCore: PostgresReactor.Tenant {
     private func connected(_ place: Int) {
         backoff.succeeded()
         slots[place].connectBy = nil
-        slots[place].readySince = .now
+        let now = ContinuousClock.now
+        slots[place].readySince = now
+        slots[place].replaceAt = now + configuration.maxConnectionAge * Double.random(in: 0.85...1)
         apply(.connected, to: place)
+        // The others waited for this one to find out.
+        for other in slots.indices where slots[other].state == .down { slots[other].notBefore = now }
         publishHealth(error: nil, isSuccess: true)
         connectWhatIsDown(.now)
     }
@@ -296,6 +301,10 @@ actor ClientCore: PostgresReactor.Tenant {
         if slots[place].state == .connecting { return connectFailed(place, error) }
         metrics.lost.increment()
         logger.notice("connection to PostgreSQL lost", metadata: ["client": "\(name)", "error": "\(error)"])
+        // A server that takes connections only to drop them is not asked in a tight loop, and not by all in step.
+        let now = ContinuousClock.now
+        let livedBriefly = slots[place].readySince.map { now - $0 < .seconds(1) } ?? true
+        slots[place].notBefore = now + .milliseconds(Double.random(in: 0...(livedBriefly ? 500 : 50)))
         discardSession(place, error, fatal: fatal)
         _ = slots[place].state.apply(.lost)
         publishHealth(error: error, isSuccess: false)
@@ -316,6 +325,7 @@ actor ClientCore: PostgresReactor.Tenant {
         slots[place].lease = nil
         slots[place].connectBy = nil
         slots[place].readySince = nil
+        slots[place].replaceAt = nil
         guard let session = slots[place].session else { return }
         slots[place].session = nil
         placeOfSession[session.number] = nil

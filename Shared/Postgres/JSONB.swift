@@ -6,7 +6,7 @@ public struct JSONB: PostgresEncodable, PostgresDecodable, Sendable, Hashable {
 
     public init(_ text: String) { self.text = text }
 
-    /// Times are written as RFC 3339 with milliseconds lost; types that need more bring their own encoder.
+    /// Times are written in ISO 8601 to the second; whoever needs more brings an encoder.
     public static func json(_ value: some Encodable, encoder: JSONEncoder? = nil) throws -> JSONB {
         let data = try (encoder ?? plainEncoder()).encode(value)
         return JSONB(String(decoding: data, as: UTF8.self))

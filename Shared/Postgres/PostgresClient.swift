@@ -1,6 +1,5 @@
 public import Logging
 public import ServiceLifecycle
-import Synchronization
 
 /// Connections to one database, for any number of callers.
 ///
@@ -10,7 +9,7 @@ public final class PostgresClient: Service, Sendable {
     public let name: String
     public let configuration: PostgresConfiguration
     let core: ClientCore
-    private let listeners = Mutex(Listeners())
+    private let listeners = Locked(Listeners())
 
     private struct Listeners {
         var isClosed = false

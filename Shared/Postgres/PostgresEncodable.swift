@@ -105,13 +105,14 @@ extension Duration: PostgresEncodable {
     }
 }
 
-/// As `bytea`; alone it travels in binary form.
+/// As an array of one dimension.
 extension Array: PostgresEncodable where Element: PostgresEncodable {
     public static var postgresType: UInt32 { Element.postgresArrayType }
     public var postgresText: String? { ArrayText.text(of: map(\.postgresText)) }
 }
 
-/// Bytes for a `bytea` column. (An array of `UInt8` is taken as bytes too where the type is known.)
+/// Bytes for a `bytea` column; they travel in binary form. In SQL an array of `UInt8` may stand for itself; where the
+/// values are of protocol type (COPY) it is wrapped in this.
 public struct Bytes: PostgresEncodable, Sendable, Hashable {
     public var bytes: [UInt8]
 

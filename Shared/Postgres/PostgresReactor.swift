@@ -1,6 +1,5 @@
 import CLibPQ
 import Glibc
-import Synchronization
 
 /// One thread that waits for sockets and runs the clients that live on it.
 ///
@@ -34,9 +33,9 @@ public final class PostgresReactor: SerialExecutor, Sendable {
     }
 
     public let name: String
-    private let inbox = Mutex(Inbox())
-    private let tenants = Mutex(Tenants())
-    private let thread = Mutex<pthread_t?>(nil)
+    private let inbox = Locked(Inbox())
+    private let tenants = Locked(Tenants())
+    private let thread = Locked<pthread_t?>(nil)
     private let epoll: Int32
     private let bell: Int32
 

@@ -26,9 +26,11 @@ public final class PostgresSession: Sendable {
 
     /// Several statements in one text, from a file of the program: a migration. Without BEGIN and COMMIT of its own it
     /// is one transaction.
-    public func script(_ text: String) async throws {
+    ///
+    /// - Parameter deadline: after it the connection is dropped; a migration may take longer than a query.
+    public func script(_ text: String, deadline: Duration = .seconds(3600)) async throws {
         guard !text.utf8.contains(0) else { throw PostgresError(.encoding, "a script has a zero byte") }
-        guard case .done = try await core.open(text, on: lease) else {
+        guard case .done = try await core.open(text, patience: deadline, on: lease) else {
             core.abandon(lease)
             throw PostgresError(.encoding, "COPY has no place in a script")
         }

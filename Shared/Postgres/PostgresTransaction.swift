@@ -1,5 +1,3 @@
-import Synchronization
-
 public enum TransactionIsolation: Sendable, Hashable {
     case readCommitted
     case repeatableRead
@@ -35,7 +33,7 @@ public final class PostgresTransaction: Sendable {
     let core: ClientCore
     let lease: ClientCore.Lease
     private let opening: [SQL]
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     init(core: ClientCore, lease: ClientCore.Lease, scope: DistrictScope, isolation: TransactionIsolation) {
         self.core = core

@@ -51,30 +51,38 @@ enum Exchange {
 
 extension Session {
     /// Leaves pipeline mode and sends the text. The session must be at rest.
-    func begin(_ text: String, completion: @escaping (Result<Exchange.Opening, PostgresError>) -> Void) {
+    func begin(
+        _ text: String, patience: Duration, completion: @escaping (Result<Exchange.Opening, PostgresError>) -> Void
+    ) {
         guard isAtRest, phase == .ready, handle.exitPipeline(), handle.script(text) else {
             return completion(.failure(PostgresError(.connection, "the session is not at rest")))
         }
         exchange = .opening(completion, failure: nil, affected: 0)
+        exchangeBy = .now + patience
         flush()
     }
 
     /// One chunk into a COPY; answered when the socket has taken it.
-    func send(_ bytes: [UInt8], completion: @escaping (Result<Void, PostgresError>) -> Void) {
+    func send(_ bytes: [UInt8], patience: Duration, completion: @escaping (Result<Void, PostgresError>) -> Void) {
         guard case .copyIn = exchange else { return completion(.failure(Self.noCopy)) }
         exchange = .sending(bytes, taken: false, completion)
+        exchangeBy = .now + patience
     }
 
     /// Ends a COPY in; with a reason the server discards its rows.
-    func endCopy(failure: String?, completion: @escaping (Result<Int, PostgresError>) -> Void) {
+    func endCopy(
+        failure: String?, patience: Duration, completion: @escaping (Result<Int, PostgresError>) -> Void
+    ) {
         guard case .copyIn = exchange else { return completion(.failure(Self.noCopy)) }
         exchange = .closing(failure, isSent: false, completion, failure: nil, affected: 0)
+        exchangeBy = .now + patience
     }
 
     /// The next rows of a COPY out, nil at its end.
-    func receiveCopy(completion: @escaping (Result<[UInt8]?, PostgresError>) -> Void) {
+    func receiveCopy(patience: Duration, completion: @escaping (Result<[UInt8]?, PostgresError>) -> Void) {
         guard case .copyOut = exchange else { return completion(.failure(Self.noCopy)) }
         exchange = copyOutHasEnded ? .draining(completion, failure: nil) : .receiving(completion)
+        exchangeBy = .now + patience
     }
 
     private static let noCopy = PostgresError(.closed, "no COPY is under way")

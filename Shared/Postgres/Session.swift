@@ -46,6 +46,8 @@ final class Session {
     /// libpq holds bytes that the socket did not take.
     var holdsUnsentBytes = false
     var exchange = Exchange.none
+    /// Until when the present step of the exchange must be answered.
+    var exchangeBy: ContinuousClock.Instant
     /// libpq has said that a COPY's rows are all read, in the middle of a chunk.
     var copyOutHasEnded = false
     var events: [Event] = []
@@ -68,6 +70,7 @@ final class Session {
         self.generation = generation
         startedAt = now
         lastUsed = now
+        exchangeBy = now
         cache = StatementCache(capacity: configuration.preparedStatements)
         watch(readable: false, writable: true)
     }

@@ -1,8 +1,8 @@
-import Synchronization
+@testable import Postgres
 
 /// A number that several tasks add to.
 final class Counter: Sendable {
-    private let count = Mutex(0)
+    private let count = Locked(0)
 
     var value: Int { count.withLock { $0 } }
     func add(_ number: Int) { count.withLock { $0 += number } }
@@ -10,7 +10,7 @@ final class Counter: Sendable {
 
 /// A set of numbers that several tasks add to.
 final class Numbers: Sendable {
-    private let numbers = Mutex(Set<Int>())
+    private let numbers = Locked(Set<Int>())
 
     var all: Set<Int> { numbers.withLock { $0 } }
     var count: Int { numbers.withLock { $0.count } }

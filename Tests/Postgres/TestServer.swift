@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 import Logging
-import Postgres
-import Synchronization
+
+@testable import Postgres
 
 /// A private PostgreSQL in a temporary folder on a free port. It ends with the test process, whatever ends that:
 /// the shell around the server waits for the end of its standard input.
@@ -23,8 +23,8 @@ final class TestServer: Sendable {
     let folder: String
     let port: Int
     var rootCertificate: String { folder + "/data/server.crt" }
-    private let shell = Mutex<Process?>(nil)
-    private let guardPipe = Mutex<Pipe?>(nil)
+    private let shell = Locked<Process?>(nil)
+    private let guardPipe = Locked<Pipe?>(nil)
 
     init() async throws {
         let folder = NSTemporaryDirectory() + "sluice-postgres-" + UUID().uuidString.prefix(8)
