@@ -8,7 +8,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog AS $create_messaging$
 DECLARE
     slot integer;
 BEGIN
-    PERFORM set_config('search_path', format('%I, pg_catalog, sluice', schema), true);
+    -- pg_temp last, so that nobody's temporary table can stand in for one of ours in the functions made below.
+    PERFORM set_config('search_path', format('%I, pg_catalog, sluice, pg_temp', schema), true);
 
     -- What happened --------------------------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ BEGIN
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '20ms' AS $rotate_outbox$
     DECLARE
         turn outbox_turn;
-        slot integer;
+        next_slot integer;
         part regclass;
         occupied boolean;
     BEGIN
@@ -126,14 +127,14 @@ BEGIN
         IF pg_relation_size(part) > 16 * 1024 * 1024
             OR (pg_relation_size(part) > 0 AND turn.since < clock_timestamp() - interval '1 minute')
         THEN
-            SELECT s INTO slot
+            SELECT s INTO next_slot
             FROM generate_series(0, 7) s
             WHERE s <> turn.slot AND pg_relation_size(('outbox_' || s)::regclass) = 0
             ORDER BY (s - turn.slot + 8) % 8
             LIMIT 1;
             IF FOUND THEN
-                UPDATE outbox_turn t SET slot = rotate_outbox.slot, since = clock_timestamp();
-                RETURN slot;
+                UPDATE outbox_turn SET slot = next_slot, since = clock_timestamp();
+                RETURN next_slot;
             END IF;
         END IF;
         RETURN turn.slot;
@@ -141,7 +142,7 @@ BEGIN
     $rotate_outbox$;
 
     -- The lane's own small table. A row stays until the broker has confirmed it and the inbox of every consumer that
-    -- is named for its type shows it. Bodies are whole, so that a consumer that takes a row itself needs this table only.
+    -- is named for its type shows it. Bodies are whole, so a consumer that takes a row itself needs this table only.
     CREATE TABLE emergency_outbox (
         id           uuid PRIMARY KEY,
         district_id  uuid NOT NULL,
