@@ -59,10 +59,12 @@ final class TestIssuer: Sendable {
     }
 
     func verifier() -> TokenVerifier {
-        TokenVerifier(issuer: Harness.publicURL, now: { self.clock.now }, logger: silentLogger) {
-            self.loads.withLock { $0 += 1 }
-            return (self.keys.withLock { $0 }, self.revocations.withLock { $0 })
-        }
+        TokenVerifier(
+            issuer: Harness.publicURL, now: { self.clock.now }, logger: silentLogger,
+            load: {
+                self.loads.withLock { $0 += 1 }
+                return (self.keys.withLock { $0 }, self.revocations.withLock { $0 })
+            })
     }
 
     var sources: Sources {
@@ -89,6 +91,9 @@ func serving<T: Sendable>(
         configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0)), logger: silentLogger)
     return try await application.test(.live) { try await body($0) }
 }
+
+/// For tests of what every service has besides its routes.
+func noRoutes(_ router: Router<APIContext>, _ document: inout OpenAPIDocument) {}
 
 /// A problem as a client sees it.
 struct SeenProblem: Decodable {

@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test func `the document is served, to anybody`() async throws {
-        try await serving({ _, _ in }) { client in
+        try await serving(noRoutes) { client in
             let response = try await client.execute(uri: "/intake/openapi.json", method: .get)
             #expect(response.status == .ok)
             #expect(response.headers[.contentType] == "application/json")
@@ -139,7 +139,7 @@ import Testing
 
     @Test func `the problems that we make are as described`() async throws {
         let document = made().1
-        try await serving({ _, _ in }) { client in
+        try await serving(noRoutes) { client in
             let response = try await client.execute(uri: "/v1/things", method: .get)
             #expect(
                 document.violations(
