@@ -77,8 +77,10 @@ struct ReportCheck: Sendable {
         }
         var place: Coordinate?
         if let lon = input.lon, let lat = input.lat {
+            let before = check.errors.count
             check.range("lon", lon, -180...180)
             check.range("lat", lat, -90...90)
+            guard check.errors.count == before else { return nil }
             place = Coordinate(lon: lon, lat: lat)
         }
         let named = [

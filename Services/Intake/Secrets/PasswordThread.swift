@@ -5,19 +5,25 @@ public final class PasswordThread: Sendable {
     public struct Busy: Error {}
 
     private let queue: BlockingQueue
+    private let cost: PasswordHash.Cost
 
-    public init(capacity: Int = 32) { self.queue = BlockingQueue("sluice.passwords", capacity: capacity) }
+    public convenience init(capacity: Int = 32) { self.init(capacity: capacity, cost: .standard) }
+
+    init(capacity: Int, cost: PasswordHash.Cost) {
+        self.queue = BlockingQueue("sluice.passwords", capacity: capacity)
+        self.cost = cost
+    }
 
     /// - Parameter salt: 16 unpredictable bytes.
     public func hash(_ password: String, salt: [UInt8]) async throws -> PasswordHash {
-        try await run { try PasswordHash(password: password, salt: salt) }
+        try await run { [cost] in try PasswordHash(password: password, salt: salt, cost: cost) }
     }
 
     /// Without a stored hash the same work is done for nothing, so that time does not tell whether an account exists.
     func matches(_ password: String, _ stored: PasswordHash?) async throws -> Bool {
-        try await run {
+        try await run { [cost] in
             guard let stored else {
-                _ = try PasswordHash(password: password, salt: [UInt8](repeating: 0, count: 16))
+                _ = try PasswordHash(password: password, salt: [UInt8](repeating: 0, count: 16), cost: cost)
                 return false
             }
             return try stored.matches(password)

@@ -101,21 +101,22 @@ public final class SigningKeys: Service, Sendable {
         let publicKey = Array(key.publicKey.rawRepresentation)
         let kid = Base64URL.encode(Array(SHA256.hash(data: publicKey).prefix(12)))
         let wrapped = try master.wrap(SymmetricKey(data: key.rawRepresentation), purpose: "signing \(kid)")
-        let start = isFirst ? now() : now() + Self.publishedAhead
+        let present = now()
+        let start = isFirst ? present : present + Self.publishedAhead
         let end = start + Self.signingPeriod + Self.verifiesLonger
-        let enough = now() + Self.rotatesAhead + Self.verifiesLonger
+        let enough = present + Self.rotatesAhead + Self.verifiesLonger
         // Two instances at once would both make one: the second waits for the first and then finds its key.
+        // The insert's snapshot is younger than the lock, so it sees what the first one made.
         try await database.transaction { transaction in
-            _ = try await transaction.query(
-                "SELECT pg_advisory_xact_lock(hashtextextended('intake.signing_key', 0))")
             _ = try await transaction.commit([
+                "SELECT pg_advisory_xact_lock(hashtextextended('intake.signing_key', 0))",
                 """
                 INSERT INTO intake.signing_key (kid, alg, public_key, wrapped_private, created_at, not_before, not_after)
-                SELECT \(kid), 'EdDSA', \(publicKey), \(wrapped), \(now()), \(start), \(end)
+                SELECT \(kid), 'EdDSA', \(publicKey), \(wrapped), \(present), \(start), \(end)
                 WHERE NOT EXISTS (
                     SELECT FROM intake.signing_key
                     WHERE wrapped_private IS NOT NULL AND not_after > \(enough))
-                """
+                """,
             ])
         }
     }

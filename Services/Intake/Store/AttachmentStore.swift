@@ -52,11 +52,12 @@ struct AttachmentStore: Sendable {
         let full = record.full
         let thumbnail = record.thumbnail
         return try await database.transaction(scope: .districts([record.districtID.rawValue])) { transaction in
-            // Photos of one report come at the same time; each takes the next place.
-            _ = try await transaction.query(
-                "SELECT pg_advisory_xact_lock(hashtextextended('intake.attachment ' || \(record.reportID.description), 0))"
-            )
+            // Photos of one report come at the same time; each takes the next place, which it looks for under the lock.
             let rows = try await transaction.commit([
+                """
+                SELECT pg_advisory_xact_lock(
+                    hashtextextended('intake.attachment ' || \(record.reportID.description), 0))
+                """,
                 insert(full), insert(thumbnail),
                 """
                 INSERT INTO intake.attachment (

@@ -126,7 +126,8 @@ final class RunningIntake: Sendable {
         token: String? = nil, headers: [String: String] = [:]
     ) async throws -> Answer {
         try await post(
-            path, data: JSONSerialization.data(withJSONObject: json), type: "application/json", device: device,
+            path, data: JSONSerialization.data(withJSONObject: json, options: .sortedKeys), type: "application/json",
+            device: device,
             key: key,
             token: token, headers: headers)
     }
@@ -154,13 +155,19 @@ final class RunningIntake: Sendable {
 
     static let password = "correct horse battery"
 
+    /// With passwords that are quick to check: their cost stands in the stored hash.
+    var manage: ManageAccounts {
+        ManageAccounts(
+            database: context.background,
+            passwords: PasswordThread(capacity: 64, cost: .init(logRounds: 10, blockSize: 8, parallelism: 1)),
+            sources: context.sources)
+    }
+
     @discardableResult
     func account(_ login: String, _ roles: [Role], districts: [District.ID] = [District.city]) async throws
         -> StoredAccount
     {
-        try await ManageAccounts(
-            database: context.background, passwords: PasswordThread(), sources: context.sources
-        ).create(
+        try await manage.create(
             login: login,
             AccountChange(displayName: login, roles: roles, districts: districts, password: Self.password),
             actor: "test")
