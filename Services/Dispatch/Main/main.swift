@@ -1,4 +1,5 @@
 import DispatchService
+import Model
 import ServiceKit
 
 await ServiceProcess.run(.dispatch) { context in
