@@ -75,6 +75,15 @@ import Testing
         #expect(list["tags"] as? [String] == ["things"])
     }
 
+    @Test func `a field that is not required may be null, as it may in what is read`() throws {
+        let root = try json(made().1)
+        let schemas = try #require((root["components"] as? [String: [String: [String: Any]]])?["schemas"])
+        let fields = try #require(schemas["Thing"]?["properties"] as? [String: [String: Any]])
+        #expect(fields["id"]?["type"] as? String == "string")
+        #expect((fields["note"]?["anyOf"] as? [[String: Any]])?.contains { $0["type"] as? String == "null" } == true)
+        #expect(try JSONBody(Array(#"{"name": null}"#.utf8)).decode([String: String?].self) == ["name": nil])
+    }
+
     @Test func `every reference leads somewhere`() throws {
         let document = made().1
         let root = try json(document)

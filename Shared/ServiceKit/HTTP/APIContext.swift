@@ -46,6 +46,7 @@ public struct APIContext: RequestContext {
     public var claims: Claims? { principal.claims }
 
     /// Who sends it, or a `Problem`: 401 for nobody.
+    @discardableResult
     public func requireAccount() throws(Problem) -> Claims {
         guard let claims else { throw .unauthorised }
         return claims

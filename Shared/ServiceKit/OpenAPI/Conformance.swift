@@ -88,7 +88,8 @@ extension OpenAPIDocument {
         var found: [String] = []
         for field in fields {
             if let position = object.names.firstIndex(of: field.name) {
-                found += violations(object.values[position], field.schema, at: "\(path).\(field.name)")
+                let schema = field.isRequired ? field.schema : .nullable(field.schema)
+                found += violations(object.values[position], schema, at: "\(path).\(field.name)")
             } else if field.isRequired {
                 found.append("\(path).\(field.name) is missing")
             }

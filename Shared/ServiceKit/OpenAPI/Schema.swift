@@ -84,6 +84,14 @@ extension Schema {
 }
 
 extension Schema {
+    fileprivate var orNull: Schema {
+        switch self {
+        case .any, .nullable: self
+        case .described(let schema, let description): .described(schema.orNull, description)
+        default: .nullable(self)
+        }
+    }
+
     /// Writes the members of the schema's object.
     func write(_ writer: inout JSONWriter) {
         switch self {
@@ -116,7 +124,8 @@ extension Schema {
             writer.object("properties") { properties in
                 for field in fields {
                     properties.object(field.name) { member in
-                        field.schema.write(&member)
+                        // Null says the same as leaving it out: many clients cannot tell the two apart.
+                        (field.isRequired ? field.schema : field.schema.orNull).write(&member)
                         if let description = field.description { member.field("description", description) }
                     }
                 }
