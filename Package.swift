@@ -131,7 +131,7 @@ if !isCore {
             name: "ControlCommands",
             dependencies: [
                 "Model", "Rules", "Postgres", "AMQP", "Outbox", "Schema", "ServiceKit", "IntakeService",
-                "GISSyncService", "ScoringService", arguments, httpClient, logging, crypto,
+                "GISSyncService", "ScoringService", "NotificationService", arguments, httpClient, logging, crypto,
             ],
             path: "Services/Control", exclude: ["Main"], resources: [.copy("Sample")], swiftSettings: settings),
         .executableTarget(

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Model
+internal import NotificationService
 internal import Postgres
 
 struct Seed: AsyncParsableCommand {
@@ -27,6 +28,9 @@ struct Seed: AsyncParsableCommand {
         tables += try await rows.addAccounts(city, passwordHash: Passwords.hash(password))
         bar.advance()
         tables += try await rows.addOffices(city)
+        // Without the master key nobody could read the addresses.
+        let master = try settings.masterKey()
+        tables += try await rows.addChannels(city, keys: NotificationKeys(master: master))
         bar.finish()
 
         let result = SeedResult(tables: tables, signIns: SeedDefaults.signIns, password: password)

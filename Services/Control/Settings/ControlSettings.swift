@@ -51,6 +51,14 @@ struct ControlSettings {
         try script(user: "sluice_control", password: reader.requiredSecret("SLUICE_DB_BACKGROUND_PASSWORD"))
     }
 
+    /// 32 bytes.
+    func masterKey() throws -> [UInt8] {
+        guard let key = Data(base64Encoded: try reader.requiredSecret("SLUICE_MASTER_KEY")), key.count == 32 else {
+            throw SettingsErrors(["SLUICE_MASTER_KEY: 32 bytes in base64"])
+        }
+        return Array(key)
+    }
+
     /// The broker, as the user `control`.
     func amqp() throws -> AMQPConfiguration {
         let hosts = (reader.text("SLUICE_AMQP_HOSTS") ?? "127.0.0.1:21002").split(separator: ",").map { entry in
