@@ -1,0 +1,193 @@
+import FoundationEssentials
+import Model
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Postgres
+import ServiceKit
+import Synchronization
+
+/// Sends mails by SMTP (RFC 5321): one connection a mail, STARTTLS where it is configured, AUTH PLAIN only inside TLS.
+struct SMTP: Sendable {
+    let server: ServiceConfiguration.SMTP
+    let eventLoops: any EventLoopGroup
+    /// From connecting to the end.
+    var timeout: Duration = .seconds(15)
+
+    func send(_ message: Message, to address: String, now: Timestamp) async -> SendOutcome {
+        guard MailFormat.isAddress(address) else {
+            return .refused(detail: "the address is no mail address", retryAfter: nil, isFinal: true)
+        }
+        let progress = Progress()
+        do {
+            return try await withThrowingTaskGroup(of: SendOutcome.self) { group in
+                group.addTask { try await talk(message, to: address, now: now, progress: progress) }
+                group.addTask {
+                    try await Task.sleep(for: timeout)
+                    throw SMTPError.late
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? .notSent(detail: "nothing happened")
+            }
+        } catch {
+            let detail = (error as? SMTPError).map { "\($0)" } ?? "\(type(of: error))"
+            // Once the end mark is out the server may have taken the mail.
+            return progress.isHandedOver ? .unknown(detail: detail) : .notSent(detail: detail)
+        }
+    }
+
+    enum SMTPError: Error, Sendable, Hashable, CustomStringConvertible {
+        case late, closed, malformed
+        case noStartTLS
+
+        var description: String {
+            switch self {
+            case .late: "no answer in time"
+            case .closed: "the connection ended"
+            case .malformed: "an answer is not SMTP"
+            case .noStartTLS: "the server does not offer STARTTLS"
+            }
+        }
+    }
+
+    /// Whether the mail has left our hands.
+    private final class Progress: Sendable {
+        private let state = Mutex(false)
+        var isHandedOver: Bool { state.withLock { $0 } }
+        func handOver() { state.withLock { $0 = true } }
+    }
+
+    private func talk(_ message: Message, to address: String, now: Timestamp, progress: Progress) async throws
+        -> SendOutcome
+    {
+        let context = server.tls == .disable ? nil : try NIOSSLContext(configuration: .makeClientConfiguration())
+        let host = server.host
+        let startsInTLS = server.tls == .tls
+        let channel = try await ClientBootstrap(group: eventLoops)
+            .connectTimeout(.seconds(5))
+            .connect(host: host, port: server.port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if startsInTLS, let context {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(SMTPLines()))
+                    return try NIOAsyncChannel<String, ByteBuffer>(wrappingChannelSynchronously: channel)
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            var dialogue = Dialogue(answers: inbound.makeAsyncIterator(), outbound: outbound)
+            if let no = try await dialogue.expect(220) { return no }
+            var offers = try await dialogue.hello()
+            if server.tls == .starttls {
+                guard offers.contains("STARTTLS"), let context else { throw SMTPError.noStartTLS }
+                if let no = try await dialogue.say("STARTTLS", 220) { return no }
+                try await channel.channel.eventLoop.submit {
+                    try channel.channel.pipeline.syncOperations.addHandler(
+                        NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host),
+                        position: .first)
+                }.get()
+                offers = try await dialogue.hello()
+            }
+            if let user = server.user, let password = server.password, server.tls != .disable {
+                let secret = Data("\0\(user)\0\(password.value)".utf8).base64EncodedString()
+                if let no = try await dialogue.say("AUTH PLAIN \(secret)", 235) { return no }
+            }
+            if let no = try await dialogue.say("MAIL FROM:<\(server.from)>", 250) { return no }
+            if let no = try await dialogue.say("RCPT TO:<\(address)>", 250) { return no }
+            if let no = try await dialogue.say("DATA", 354) { return no }
+            // Base64 lines and headers never begin with a dot, so nothing needs stuffing.
+            let bytes = MailFormat.bytes(message, from: server.from, to: address, date: now)
+            try await dialogue.write(bytes)
+            progress.handOver()
+            let outcome = try await dialogue.end()
+            try? await dialogue.write(Array("QUIT\r\n".utf8))
+            return outcome
+        }
+    }
+
+    /// Commands and answers in turn.
+    private struct Dialogue {
+        var answers: NIOAsyncChannelInboundStream<String>.AsyncIterator
+        let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+
+        /// The lines of one answer, and its code.
+        mutating func answer() async throws -> (code: Int, lines: [String]) {
+            var lines: [String] = []
+            while true {
+                guard let line = try await answers.next() else { throw SMTPError.closed }
+                guard line.utf8.count >= 3, let code = Int(line.prefix(3)), (200...599).contains(code) else {
+                    throw SMTPError.malformed
+                }
+                lines.append(String(line.dropFirst(4)))
+                guard lines.count <= 100 else { throw SMTPError.malformed }
+                if line.dropFirst(3).first != "-" { return (code, lines) }
+            }
+        }
+
+        /// Nil if the answer is the one wanted.
+        mutating func expect(_ wanted: Int) async throws -> SendOutcome? {
+            let (code, _) = try await answer()
+            if code == wanted || (wanted == 250 && code == 251) { return nil }
+            return Self.refusal(code)
+        }
+
+        mutating func say(_ command: String, _ wanted: Int) async throws -> SendOutcome? {
+            try await write(Array("\(command)\r\n".utf8))
+            return try await expect(wanted)
+        }
+
+        /// What the server offers.
+        mutating func hello() async throws -> Set<String> {
+            try await write(Array("EHLO sluice\r\n".utf8))
+            let (code, lines) = try await answer()
+            guard code == 250 else { throw SMTPError.malformed }
+            return Set(lines.compactMap { $0.split(separator: " ").first.map { $0.uppercased() } })
+        }
+
+        mutating func end() async throws -> SendOutcome {
+            try await write(Array(".\r\n".utf8))
+            let (code, _) = try await answer()
+            return code == 250 ? .delivered(detail: "SMTP 250") : Self.refusal(code)
+        }
+
+        func write(_ bytes: [UInt8]) async throws {
+            try await outbound.write(ByteBuffer(bytes: bytes))
+        }
+
+        static func refusal(_ code: Int) -> SendOutcome {
+            .refused(detail: "SMTP \(code)", retryAfter: nil, isFinal: (500...599).contains(code))
+        }
+    }
+}
+
+/// Lines of at most 2,000 bytes, without their CRLF.
+struct SMTPLines: ByteToMessageDecoder {
+    typealias InboundOut = String
+
+    mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
+        guard let end = buffer.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) else {
+            if buffer.readableBytes > 2_000 { throw SMTP.SMTPError.malformed }
+            return .needMoreData
+        }
+        let length = end - buffer.readerIndex
+        var line = buffer.readString(length: length) ?? ""
+        buffer.moveReaderIndex(forwardBy: 1)
+        if line.hasSuffix("\r") { line.removeLast() }
+        context.fireChannelRead(wrapInboundOut(line))
+        return .continue
+    }
+
+    mutating func decodeLast(
+        context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
+    ) throws -> DecodingState {
+        try decode(context: context, buffer: &buffer)
+    }
+}
+
+extension String {
+    /// Certificates are checked against names; an address has none to check.
+    var isIPAddress: Bool {
+        (try? SocketAddress(ipAddress: self, port: 0)) != nil
+    }
+}

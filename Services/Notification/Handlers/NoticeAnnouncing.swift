@@ -1,0 +1,22 @@
+import FoundationEssentials
+import Model
+import Outbox
+
+/// Makes the announcements of notices.
+struct NoticeAnnouncer: Sendable {
+    let sources: Sources
+
+    func announce(
+        _ type: EventType, _ snapshot: NoticeSnapshot, actor: String, causation: EventRecord.ID? = nil,
+        traceparent: String? = nil
+    ) throws -> Announcement {
+        let now = sources.now()
+        return Announcement(
+            event: Event(
+                id: Identifier(sources.randomUUID(now)), source: .notification, type: type, time: now,
+                district: snapshot.districtID, aggregateID: snapshot.noticeID.rawValue,
+                aggregateVersion: snapshot.version, lane: snapshot.emergency ? .emergency : .routine,
+                causationID: causation, traceparent: traceparent, data: Array(try JSONEncoder().encode(snapshot))),
+            actor: actor)
+    }
+}

@@ -1,0 +1,213 @@
+import FoundationEssentials
+import Logging
+import Metrics
+import Model
+import Outbox
+import Postgres
+import Rules
+import ServiceLifecycle
+
+/// Sends what is due in one lane: claim (committed before anything goes out, with the first attempt's time and its
+/// announcement), send outside any transaction, record under the lease.
+struct Sender: Service {
+    let lane: Lane
+    let database: PostgresClient
+    let messaging: Messaging
+    let announcer: NoticeAnnouncer
+    let bell: SendBell
+    let channels: Channels
+    let publicURL: String
+    let logger: Logger
+    /// Without a ring, how long until the table is looked at again.
+    var pause: Duration = .milliseconds(250)
+    /// Deliveries that are under way together.
+    var width = 16
+    /// Longer than any one attempt may take.
+    var leaseSeconds = 60
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup(of: Void.self) { group in
+                var sending = 0
+                while !Task.isCancelled {
+                    let claimed = await claim(limit: width - sending)
+                    for delivery in claimed {
+                        sending += 1
+                        group.addTask { await attempt(delivery) }
+                    }
+                    if sending > 0, claimed.isEmpty || sending >= width {
+                        await group.next()
+                        sending -= 1
+                    } else if claimed.isEmpty {
+                        await bell.wait(for: lane, atMost: pause)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Claiming
+
+    private struct Claimed: Sendable {
+        var id: UUID
+        var attempt: Int
+        var lease: UUID
+        var kind: String
+        var address: [UInt8]
+        var secrets: [[UInt8]]
+        var language: String
+        var reason: String
+        var link: Link?
+        var notice: NoticeRecord
+        var snapshot: CaseSnapshot
+
+        init(_ row: Row, lease: UUID) throws {
+            id = try row.decode("delivery_id")
+            attempt = try row.decode("attempt")
+            self.lease = lease
+            kind = try row.decode("kind")
+            address = try row.decode("address")
+            secrets = [
+                try row.decode("secret", as: [UInt8]?.self), try row.decode("previous_secret", as: [UInt8]?.self),
+            ].compactMap(\.self)
+            language = try row.decode("language")
+            reason = try row.decode("reason")
+            notice = try NoticeRecord(row)
+            snapshot = try JSONB(row.decode("snapshot", as: String.self)).decode()
+            if let kid = try row.decode("kid", as: String?.self), let recipient = notice.recipient {
+                link = Link(
+                    kid: kid, notice: notice.id, recipient: recipient, expiresAt: try row.decode("link_expires_at"))
+            }
+        }
+    }
+
+    private func claim(limit: Int) async -> [Claimed] {
+        guard limit > 0 else { return [] }
+        let lease = messaging.sources.randomUUID(messaging.sources.now())
+        do {
+            let (claimed, announcements): ([Claimed], [Announcement]) = try await database.transaction { transaction in
+                let rows = try await transaction.query(
+                    DeliveryStore.claim(
+                        emergency: lane == .emergency, lease: lease, seconds: leaseSeconds, limit: limit))
+                let claimed = try rows.map { try Claimed($0, lease: lease) }
+                // The moment before the socket is written to.
+                let now = messaging.sources.now()
+                var seen: Set<Notice.ID> = []
+                var announcements: [Announcement] = []
+                for delivery in claimed where delivery.notice.firstAttemptAt == nil {
+                    guard seen.insert(delivery.notice.id).inserted else { continue }
+                    var notice = delivery.notice
+                    notice.firstAttemptAt = now
+                    notice.version += 1
+                    if notice.state == .pending { notice.state = .attempted }
+                    announcements.append(
+                        try announcer.announce(.noticeAttempted, notice.snapshot(), actor: "system"))
+                }
+                let firsts = seen.map(\.rawValue).sorted()
+                try await transaction.commit(
+                    (firsts.isEmpty ? [] : [DeliveryStore.firstAttempt(firsts, at: now)])
+                        + messaging.announce(announcements))
+                return (claimed, announcements)
+            }
+            messaging.committed(announcements)
+            return claimed
+        } catch {
+            // Whatever was claimed comes back when its lease ends.
+            if !(error is CancellationError) {
+                logger.warning("deliveries could not be claimed", metadata: ["error": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(200))
+            }
+            return []
+        }
+    }
+
+    // MARK: Sending
+
+    private func attempt(_ delivery: Claimed) async {
+        let started = messaging.sources.now()
+        let outcome: SendOutcome
+        do {
+            outcome = await channels.send(
+                try await message(delivery), kind: delivery.kind, address: delivery.address, secrets: delivery.secrets,
+                now: started)
+        } catch {
+            outcome = .notSent(detail: "the message could not be made: \(type(of: error))")
+        }
+        Counter(
+            label: "sluice_delivery_attempts_total",
+            dimensions: [("kind", delivery.kind), ("outcome", outcome.word), ("lane", lane.rawValue)]
+        ).increment()
+        await record(delivery, outcome, started: started)
+    }
+
+    private func message(_ delivery: Claimed) async throws -> Message {
+        let facts = try await database.query(
+            DeliveryStore.facts(delivery.notice.caseID, district: delivery.notice.district)
+        ).first.map(MessageText.Facts.init)
+        let text = MessageText(
+            language: delivery.language, purpose: delivery.notice.purpose, reason: delivery.reason,
+            snapshot: delivery.snapshot, facts: facts ?? .init(),
+            link: delivery.link.map { "\(publicURL)/a/\($0.kid)#\(channels.keys.token($0))" })
+        return Message(
+            id: delivery.id, createdAt: delivery.notice.createdAt, subject: text.subject, text: text.text,
+            payload: try text.payload(delivery.notice))
+    }
+
+    private func record(_ delivery: Claimed, _ outcome: SendOutcome, started: Timestamp) async {
+        var statements = [
+            DeliveryStore.log(
+                delivery.id, district: delivery.notice.district, attempt: delivery.attempt, started: started,
+                ended: messaging.sources.now(), outcome: outcome.word, detail: outcome.detail)
+        ]
+        let fraction = Double(messaging.sources.randomBytes(1).first ?? 128) / 255
+        let pause: Duration? =
+            switch outcome {
+            case .delivered: nil
+            case .refused(_, _, isFinal: true): nil
+            case .refused(_, let retryAfter, isFinal: false):
+                DeliveryRetry.pause(afterAttempt: delivery.attempt, fraction: fraction, retryAfter: retryAfter)
+            case .unknown, .notSent: DeliveryRetry.pause(afterAttempt: delivery.attempt, fraction: fraction)
+            }
+        if case .delivered = outcome {
+            statements += DeliveryStore.delivered(delivery.id, lease: delivery.lease, notice: delivery.notice.id)
+        } else if let pause {
+            statements.append(DeliveryStore.again(delivery.id, lease: delivery.lease, pause: pause))
+        } else {
+            statements += DeliveryStore.failed(delivery.id, lease: delivery.lease, notice: delivery.notice.id)
+            Counter(label: "sluice_deliveries_failed_total", dimensions: [("kind", delivery.kind)]).increment()
+            logger.error(
+                "a delivery is given up",
+                metadata: ["delivery": "\(Identifier<Message>(delivery.id))", "outcome": "\(outcome.detail)"])
+        }
+        do {
+            _ = try await database.segment(statements)
+        } catch {
+            // The lease ends and it is sent again under the same id.
+            logger.warning("a delivery's outcome could not be recorded", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// The ways out of the house.
+struct Channels: Sendable {
+    let keys: NotificationKeys
+    let webhook: Webhook
+    let mail: SMTP
+
+    func send(
+        _ message: Message, kind: String, address: [UInt8], secrets: [[UInt8]], now: Timestamp
+    ) async -> SendOutcome {
+        do {
+            let target = try keys.open(address)
+            switch kind {
+            case "webhook":
+                return await webhook.send(message, to: target, secrets: try secrets.map(keys.open), now: now)
+            case "mail": return await mail.send(message, to: target, now: now)
+            default: return .refused(detail: "no such kind of channel", retryAfter: nil, isFinal: true)
+            }
+        } catch {
+            return .refused(
+                detail: "the channel's address cannot be opened with this key", retryAfter: nil, isFinal: true)
+        }
+    }
+}
