@@ -204,7 +204,14 @@ struct AccountTests {
         let made = try await intake.post("/v1/accounts", input, token: token)
         #expect(made.status == 201 && made.headers["etag"] == ["\"1\""])
         let account = try made.json(Shown.self)
-        #expect(try await intake.post("/v1/accounts", input, token: token).status == 409)
+        let twice = try await intake.post("/v1/accounts", input, token: token)
+        #expect(twice.status == 409 && twice.blamed == ["login"])
+        var person = input
+        person["external_id"] = "https://issuer.example \(login)"
+        for (name, status) in [("\(login).1", 201), ("\(login).2", 409)] {
+            person["login"] = name
+            #expect(try await intake.post("/v1/accounts", person, token: token).status == status)
+        }
         let path = "/v1/accounts/\(account.id)"
         func patch(_ json: String, match: String?) async throws -> RunningIntake.Answer {
             var headers = headers

@@ -74,10 +74,8 @@ struct AccountRoutes: Sendable {
         let answer = try StoredResponse(
             .created, headers: .version(account.version), json: AccountAnswer(account))
         return try await Idempotency.once(key, using: database) {
-            do {
+            try await ManageAccounts.namingTaken {
                 _ = try await database.segment([try key.claim(answer)] + statements, scope: .city)
-            } catch let error as PostgresError where error.isUniqueViolation(constraint: "account_login") {
-                throw ManageAccounts.loginTaken
             }
             return answer.response
         }
@@ -85,9 +83,9 @@ struct AccountRoutes: Sendable {
 
     private func patch(_ request: Request, _ context: APIContext) async throws -> Response {
         let claims = try requireAdministrator(context)
+        let input = try await request.json(ChangedAccount.self, limit: 16 << 10)
         let account = try await find(context)
         try request.requireMatch(account.version)
-        let input = try await request.json(ChangedAccount.self, limit: 16 << 10)
         let changed = try await manage.change(
             account,
             AccountChange(
@@ -178,7 +176,7 @@ enum AccountDescriptions {
 
     private static func input(required: Set<String>) -> [Schema.Field] {
         [
-            .init("display_name", .text(1...80), required: required.contains("display_name")),
+            .init("display_name", ReportDescriptions.plain(1...80), required: required.contains("display_name")),
             .init(
                 "roles", .array(of: .words(ManageAccounts.roles.map(\.rawValue)), minItems: 1, maxItems: 6),
                 required: required.contains("roles")),
@@ -186,8 +184,10 @@ enum AccountDescriptions {
                 "districts", .array(of: .uuid, maxItems: 64), required: required.contains("districts"),
                 "Ids; the city's own id is the whole city."),
             .init("active", .boolean, required: false),
-            .init("password", .text(ManageAccounts.passwordLength), required: false),
-            .init("external_id", .text(3...400), required: false, "Issuer and subject with a space between."),
+            .init("password", ReportDescriptions.plain(ManageAccounts.passwordLength), required: false),
+            .init(
+                "external_id", ReportDescriptions.plain(3...400), required: false,
+                "Issuer and subject with a space between."),
         ]
     }
 

@@ -24,7 +24,7 @@ struct AttachmentRoutes: Sendable {
             parameters: [
                 .path("sha256", .string(pattern: "^[0-9a-f]{64}$")),
                 .query("size", .words(["full", "thumbnail"])),
-                .query("code", .string(minLength: 1, maxLength: 64), "The report's tracking code."),
+                .query("code", ReportDescriptions.trackingCode, "The report's tracking code."),
             ],
             answers: [Operation.Answer(.ok, "The picture", .bytes("image/jpeg"))])
         router.add(&document, get) { request, context in try await show(request, context) }

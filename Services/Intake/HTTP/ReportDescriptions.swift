@@ -14,7 +14,10 @@ enum ReportDescriptions {
         parameters: [device],
         body: .of(
             ("application/json", input),
-            ("multipart/form-data", .object([.init("report", input)], open: true))),
+            (
+                "multipart/form-data",
+                .object([.init("report", input), .init("photo", .string(format: "binary"), required: false)])
+            )),
         answers: [.created(receipt, "The report is in.")], idempotent: true)
 
     static let get = Operation(
@@ -28,13 +31,22 @@ enum ReportDescriptions {
             "At most 6 photos a report, 15 MiB and 50 million pixels each; JPEG, PNG, WebP or HEIC by content.",
         parameters: [code, device],
         body: .of(
-            ("multipart/form-data", .object([.init("photo", .string(format: "binary"))], open: true)),
+            ("multipart/form-data", .object([.init("photo", .string(format: "binary"))])),
             ("image/jpeg", .string(format: "binary")), ("image/png", .string(format: "binary")),
             ("image/webp", .string(format: "binary")), ("image/heic", .string(format: "binary"))),
         answers: [.created(.object([.init("photos", .array(of: photo))]), "The photos are in.")], idempotent: true)
 
     private static let code = Operation.Parameter.path(
-        "code", .string(minLength: 1, maxLength: 64), "The tracking code, with or without dashes.")
+        "code", trackingCode, "The tracking code, with or without dashes.")
+
+    static let trackingCode = Schema.string(minLength: 1, maxLength: 64, pattern: "^[0-9A-Za-z -]{1,64}$")
+
+    /// A text as `Validation.text` accepts it: no control characters but tabs and line breaks.
+    static func plain(_ length: ClosedRange<Int>) -> Schema {
+        .string(
+            minLength: length.lowerBound, maxLength: length.upperBound,
+            pattern: #"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F]*$"#)
+    }
 
     static let device = Operation.Parameter(
         "Sluice-Device", .string(minLength: 22, maxLength: 64, pattern: "^[A-Za-z0-9_-]{22,64}$"), in: .header,
@@ -42,19 +54,19 @@ enum ReportDescriptions {
 
     private static let input = Schema.object([
         .init("category", .string(minLength: 1, maxLength: 64), "A code of GET /v1/categories."),
-        .init("description", .string(maxLength: 2_000), required: false),
+        .init("description", plain(0...2_000), required: false),
         .init("lon", .number(minimum: -180, maximum: 180), required: false, "Degrees, CRS84; with lat."),
         .init("lat", .number(minimum: -90, maximum: 90), required: false),
-        .init("facility_code", .text(1...160), required: false, "As on the manhole's sign, instead of lon and lat."),
-        .init("community_code", .text(1...64), required: false, "As on the notice board, instead of lon and lat."),
-        .init("address", .text(1...200), required: false),
+        .init("facility_code", plain(1...160), required: false, "As on the manhole's sign, instead of lon and lat."),
+        .init("community_code", plain(1...64), required: false, "As on the notice board, instead of lon and lat."),
+        .init("address", plain(1...200), required: false),
         .init("observed_at", .time, required: false, "Now, if not given; at most 30 days ago."),
         .init("person_at_risk", .boolean, required: false),
         .init(
             "contact",
             .object([
-                .init("name", .string(maxLength: 80), required: false),
-                .init("phone", .string(maxLength: 32), required: false),
+                .init("name", plain(0...80), required: false),
+                .init("phone", .string(pattern: "^([0-9+() -]{0,6}[0-9]{5,20})?$"), required: false),
                 .init("email", .string(maxLength: 254), required: false),
             ]), required: false, "Kept encrypted."),
         .init("language", .word(ReportLanguage.self), required: false),

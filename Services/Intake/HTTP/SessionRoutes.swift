@@ -66,8 +66,15 @@ struct SessionRoutes: Sendable {
     }
 
     private func authenticate(_ input: SignInInput, _ context: APIContext) async throws -> StoredAccount {
-        if let idToken = input.idToken { return try await signIn.authenticate(idToken: idToken) }
         var check = Validation()
+        if let idToken = input.idToken {
+            check.text("id_token", idToken, 1...8_192)
+            check.require(
+                input.login == nil && input.password == nil, "id_token", code: "not_allowed",
+                "Either id_token, or login and password.", zh: "id_token 与账号密码只能二选一。")
+            try check.finish()
+            return try await signIn.authenticate(idToken: idToken)
+        }
         check.text("login", input.login ?? "", 1...64)
         check.text("password", input.password ?? "", 1...128)
         try check.finish()
@@ -83,8 +90,7 @@ struct SessionRoutes: Sendable {
             return try Self.answer(tokens, cookie: false, status: .ok).response
         }
         guard let token = SessionCookies.refreshToken(request) else {
-            throw Problem.invalid(
-                "refresh_token", code: "missing", "The refresh token is wanted.", zh: "缺少 refresh_token。")
+            throw Problem.invalidToken
         }
         // The cookie is SameSite=Strict and the body must be JSON: no other site's form can have sent this.
         let tokens = try await signIn.refresh(token, device: context.device)
@@ -184,11 +190,15 @@ enum SessionDescriptions {
         description: "With login and password, or an external issuer's id_token. 429 with Retry-After after failures.",
         parameters: [ReportDescriptions.device],
         body: .json(
-            .object([
-                .init("login", .text(1...64), required: false), .init("password", .text(1...128), required: false),
-                .init("id_token", .string(maxLength: 8_192), required: false),
-                .init("cookie", .boolean, required: false, "True in browsers: tokens go into cookies."),
+            .oneOf([
+                .object([
+                    .init("login", ReportDescriptions.plain(1...64)),
+                    .init("password", ReportDescriptions.plain(1...128)), cookie,
+                ]), .object([.init("id_token", .string(minLength: 1, maxLength: 8_192)), cookie]),
             ])), answers: [.created(answer, "Signed in")], idempotent: true)
+
+    private static let cookie = Schema.Field(
+        "cookie", .boolean, required: false, "True in browsers: tokens go into cookies.")
 
     static let refresh = Operation(
         .post, "/v1/session/refresh", "Get new tokens", access: .anyone,

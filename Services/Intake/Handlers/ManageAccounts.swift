@@ -57,11 +57,7 @@ public struct ManageAccounts: Sendable {
         login: String, _ change: AccountChange, actor: String, id: Account.ID? = nil
     ) async throws -> StoredAccount {
         let (account, statements) = try await creation(login: login, change, actor: actor, id: id, traceparent: nil)
-        do {
-            _ = try await store.database.segment(statements, scope: .city)
-        } catch let error as PostgresError where error.isUniqueViolation(constraint: "account_login") {
-            throw Self.loginTaken
-        }
+        try await Self.namingTaken { _ = try await store.database.segment(statements, scope: .city) }
         return account
     }
 
@@ -72,13 +68,27 @@ public struct ManageAccounts: Sendable {
         return try await self.change(account, change, actor: actor, traceparent: nil)
     }
 
-    static let loginTaken = Problem(
-        .conflict, code: "login_taken", "There is an account of this name already.", zh: "该账号名已存在。",
-        fields: [FieldError("login", code: "taken", "This name is taken.", zh: "该名称已被使用。")])
+    /// Tells a name that is taken as a `Problem` (409) that names the field.
+    static func namingTaken<Success: Sendable>(_ write: () async throws -> Success) async throws -> Success {
+        do {
+            return try await write()
+        } catch let error as PostgresError where error.isUniqueViolation(constraint: "account_login") {
+            throw taken("login", "There is an account of this name already.", zh: "该账号名已存在。")
+        } catch let error as PostgresError where error.isUniqueViolation(constraint: "account_external_id_key") {
+            throw taken(
+                "external_id", "Another account has this external identity already.", zh: "该外部身份已绑定其他账号。")
+        }
+    }
+
+    private static func taken(_ field: String, _ detail: String, zh: String) -> Problem {
+        Problem(
+            .conflict, code: "\(field)_taken", detail, zh: zh,
+            fields: [FieldError(field, code: "taken", "This is taken.", zh: "已被使用。")])
+    }
 
     // MARK: - Parts
 
-    /// The statements that make an account. A segment that has them ends in 23505 of `account_login` if the name is taken.
+    /// The statements that make an account, to be written inside `namingTaken`.
     func creation(
         login: String, _ change: AccountChange, actor: String, id: Account.ID?, traceparent: String?
     ) async throws -> (account: StoredAccount, statements: [SQL]) {
@@ -138,14 +148,16 @@ public struct ManageAccounts: Sendable {
             !next.isActive && account.isActive ? .deactivated : password != nil ? .passwordSet : .changed
         let record = try AccountStore.record(
             next, fact, actor: actor, id: EventRecord.ID(sources.randomUUID(now)), traceparent: traceparent)
-        return try await store.database.transaction(scope: .city) { [next] transaction in
-            let updated = try await transaction.query(
-                AccountStore.update(next, password: password, from: account.version))
-            guard !updated.isEmpty else { throw Problem.preconditionFailed }
-            var statements = [record]
-            if bearsOnRights { statements.append(SessionStore.endAll(of: next.id, as: .accountChanged, now: now)) }
-            _ = try await transaction.commit(statements)
-            return next
+        return try await Self.namingTaken {
+            try await store.database.transaction(scope: .city) { [next] transaction in
+                let updated = try await transaction.query(
+                    AccountStore.update(next, password: password, from: account.version))
+                guard !updated.isEmpty else { throw Problem.preconditionFailed }
+                var statements = [record]
+                if bearsOnRights { statements.append(SessionStore.endAll(of: next.id, as: .accountChanged, now: now)) }
+                _ = try await transaction.commit(statements)
+                return next
+            }
         }
     }
 
