@@ -515,14 +515,14 @@ COMMENT ON TABLE dispatch.lane_signal IS 'How hard the emergency lane is pressed
 
 -- A decision writes the version after the one it looked at. If the row has moved on, the statement that calls this says
 -- so as a conflict between neighbours (23505 on a constraint of its own name), and the caller looks and decides again.
-CREATE FUNCTION dispatch.expect_rows(found bigint, wanted bigint) RETURNS bigint
+CREATE FUNCTION dispatch.expect_rows(written bigint, wanted bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $function$
 BEGIN
-    IF found <> wanted THEN
+    IF written <> wanted THEN
         RAISE EXCEPTION 'a row has changed since it was looked at'
             USING ERRCODE = 'unique_violation', CONSTRAINT = 'dispatch_version';
     END IF;
-    RETURN found;
+    RETURN written;
 END
 $function$;
 
