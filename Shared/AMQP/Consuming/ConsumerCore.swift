@@ -48,10 +48,6 @@ actor ConsumerCore {
     var watch: QueueWatch?
     private var side = SideChannels()
 
-    /// Just after its start a broker may take a consume for a quorum queue that has no leader yet and never answer it.
-    /// Asking again on a new connection helps, so this question is not waited for as long as others.
-    private static let consumeTimeout = TimeAmount.seconds(3)
-
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
 
     init(
@@ -250,8 +246,9 @@ actor ConsumerCore {
             channel: channel, consumer: "\(configuration.connectionName.prefix(200))-\(consumerNumber)",
             prefetch: prefetch)
         try await connection.ask(.basicQos(prefetch: next.prefetch), on: channel)
-        try await connection.ask(
-            .basicConsume(queue: queue, consumer: next.consumer), on: channel, within: Self.consumeTimeout)
+        try await connection.ask(.basicConsume(queue: queue, consumer: next.consumer), on: channel)
+        // It may have ended in the same breath as it was answered.
+        guard self.channel == channel else { throw AMQPError(.channelClosed, "the channel ended while it was set up") }
         attachment = next
         watch = QueueWatch(startedAt: .now())
         logger.debug("consumer attached", metadata: ["queue": "\(queue)", "prefetch": "\(next.prefetch)"])
@@ -353,7 +350,11 @@ actor ConsumerCore {
             guard consumer == attachment?.consumer || attachment == nil else { return }
             loseChannel(AMQPError(.channelClosed, "the broker cancelled the consumer"))
         case .ended(let error):
-            guard connection?.end == nil, stopped == nil, attachment != nil else { return }
+            guard connection?.end == nil, stopped == nil else { return }
+            guard attachment != nil else {
+                channel = nil
+                return
+            }
             forgetChannel()
             loseChannel(error)
         case .returned, .confirm: break

@@ -1,6 +1,6 @@
 import DequeModule
+import NIOConcurrencyHelpers
 import NIOCore
-import Synchronization
 
 /// Deliveries between the event loop that receives them and the tasks that take them. The consumer's prefetch bounds it.
 final class DeliveryBuffer: Sendable {
@@ -17,11 +17,11 @@ final class DeliveryBuffer: Sendable {
         var lastID: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     /// Puts deliveries in line and wakes who waits for them, oldest first.
     func push(_ deliveries: [AMQPDelivery]) {
-        let served = state.withLock { state -> [(Waiter, [AMQPDelivery])] in
+        let served = state.withLockedValue { state -> [(Waiter, [AMQPDelivery])] in
             guard !state.isFinished else { return [] }
             state.deliveries.append(contentsOf: deliveries)
             var served: [(Waiter, [AMQPDelivery])] = []
@@ -35,7 +35,7 @@ final class DeliveryBuffer: Sendable {
 
     /// Takes back what nobody has taken, oldest first.
     func discard() -> [AMQPDelivery] {
-        state.withLock {
+        state.withLockedValue {
             let left = Array($0.deliveries)
             $0.deliveries = []
             return left
@@ -44,7 +44,7 @@ final class DeliveryBuffer: Sendable {
 
     /// Ends the line: takes back what nobody has taken, and tells everybody who waits.
     func finish() -> [AMQPDelivery] {
-        let (left, waiters) = state.withLock {
+        let (left, waiters) = state.withLockedValue {
             $0.isFinished = true
             let left = Array($0.deliveries)
             let waiters = Array($0.waiters)
@@ -56,11 +56,11 @@ final class DeliveryBuffer: Sendable {
         return left
     }
 
-    var isFinished: Bool { state.withLock { $0.isFinished } }
+    var isFinished: Bool { state.withLockedValue { $0.isFinished } }
 
     /// Up to `most` deliveries as soon as there is one; none if the time is up, the task is cancelled or the line ended.
     func next(_ most: Int, within time: Duration?, on eventLoop: any EventLoop) async -> [AMQPDelivery] {
-        let (ready, id) = state.withLock { state in
+        let (ready, id) = state.withLockedValue { state in
             state.lastID += 1
             return (Self.take(most, from: &state.deliveries), state.lastID)
         }
@@ -71,7 +71,7 @@ final class DeliveryBuffer: Sendable {
         defer { timer?.cancel() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let batch = state.withLock { state -> [AMQPDelivery]? in
+                let batch = state.withLockedValue { state -> [AMQPDelivery]? in
                     if state.isFinished || Task.isCancelled { return [] }
                     if !state.deliveries.isEmpty { return Self.take(most, from: &state.deliveries) }
                     state.waiters.append(Waiter(id: id, most: most, continuation: continuation))
@@ -85,7 +85,7 @@ final class DeliveryBuffer: Sendable {
     }
 
     private func giveUp(_ id: UInt64) {
-        let waiter = state.withLock { state -> Waiter? in
+        let waiter = state.withLockedValue { state -> Waiter? in
             guard let index = state.waiters.firstIndex(where: { $0.id == id }) else { return nil }
             return state.waiters.remove(at: index)
         }

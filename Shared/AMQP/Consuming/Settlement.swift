@@ -1,4 +1,4 @@
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// What handlers have decided about deliveries and the event loop has yet to tell the broker.
 enum Settlement: Sendable {
@@ -9,18 +9,18 @@ enum Settlement: Sendable {
 
 /// Where handlers leave their decisions. A hop to the event loop is paid for a batch, not for each.
 final class SettlementQueue: Sendable {
-    private let queue = Mutex<[Settlement]>([])
+    private let queue = NIOLockedValueBox<[Settlement]>([])
 
     /// `true` if it was the first, so that somebody must be told.
     func append(_ settlement: Settlement) -> Bool {
-        queue.withLock {
+        queue.withLockedValue {
             $0.append(settlement)
             return $0.count == 1
         }
     }
 
     func takeAll() -> [Settlement] {
-        queue.withLock {
+        queue.withLockedValue {
             let all = $0
             $0 = []
             return all

@@ -264,10 +264,7 @@ final class AMQPConnection {
 
     /// Sends a method that has an answer. Answers come in the order of the questions. The connection is given up when
     /// one is overdue.
-    func ask(
-        _ method: OutboundMethod, on number: UInt16, within time: TimeAmount? = nil,
-        _ completion: @escaping Completion<InboundMethod>
-    ) {
+    func ask(_ method: OutboundMethod, on number: UInt16, _ completion: @escaping Completion<InboundMethod>) {
         guard end == nil else { return completion(.failure(end ?? notConnected)) }
         guard let channel = channels[number], channel.machine.state == .open, let reply = method.reply else {
             return completion(.failure(AMQPError(.channelClosed, "the channel is closed")))
@@ -275,16 +272,19 @@ final class AMQPConnection {
         do throws(AMQPError) {
             try write(method, on: number)
             channel.machine.asked(reply)
-            channel.waiting.append(deadline: .now() + min(time ?? answerTimeout, answerTimeout), completion)
+            channel.waiting.append(deadline: .now() + answerTimeout, completion)
         } catch {
             completion(.failure(error))
         }
     }
 
+    /// Whether the channel is open. Nothing may be sent on one that is not: that would end the whole connection.
+    func hasChannel(_ number: UInt16) -> Bool { end == nil && channels[number]?.machine.state == .open }
+
     /// Sends a method that has no answer. `false` if the channel is gone.
     @discardableResult
     func tell(_ method: OutboundMethod, on number: UInt16) -> Bool {
-        guard end == nil, let channel = channels[number], channel.machine.state == .open else { return false }
+        guard hasChannel(number) else { return false }
         do throws(AMQPError) { try write(method, on: number) } catch { return false }
         return true
     }

@@ -14,10 +14,9 @@ extension AMQPConnection {
 
     @discardableResult
     func ask(
-        _ method: OutboundMethod, on number: UInt16, within time: TimeAmount? = nil,
-        isolation: isolated (any Actor)? = #isolation
+        _ method: OutboundMethod, on number: UInt16, isolation: isolated (any Actor)? = #isolation
     ) async throws(AMQPError) -> InboundMethod {
-        try await answer { self.ask(method, on: number, within: time, $0) }
+        try await answer { self.ask(method, on: number, $0) }
     }
 
     /// Asks all at once and waits for all; the first failure is thrown.

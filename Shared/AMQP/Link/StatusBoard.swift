@@ -1,5 +1,5 @@
+import NIOConcurrencyHelpers
 import NIOCore
-import Synchronization
 
 /// What is known of a connection, readable from anywhere without waiting for the event loop.
 final class StatusBoard: Sendable {
@@ -12,11 +12,11 @@ final class StatusBoard: Sendable {
         var obstacle: String?
     }
 
-    private let status = Mutex(Status())
+    private let status = NIOLockedValueBox(Status())
 
-    var current: Status { status.withLock { $0 } }
+    var current: Status { status.withLockedValue { $0 } }
 
-    func update(_ change: (inout Status) -> Void) { status.withLock { change(&$0) } }
+    func update(_ change: (inout Status) -> Void) { status.withLockedValue { change(&$0) } }
 }
 
 /// How a run ends.

@@ -124,6 +124,10 @@ actor PublisherCore {
             self?.assumeIsolated { $0.channelEvent(event, generation: generation) }
         }
         try await connection.ask(.confirmSelect, on: number)
+        // It may have ended in the same breath as it was answered.
+        guard connection.hasChannel(number) else {
+            throw AMQPError(.channelClosed, "the channel ended while it was set up")
+        }
         channel = number
         showState()
         sendWaiting()
@@ -261,7 +265,9 @@ actor PublisherCore {
     }
 
     private func sendWaiting() {
-        guard let connection, let channel, blocked == nil else { return countUnconfirmed() }
+        guard let connection, let channel, blocked == nil, connection.hasChannel(channel) else {
+            return countUnconfirmed()
+        }
         while ledger.count < maxUnconfirmed, ledger.bytes < Self.maxUnconfirmedBytes,
             let submission = waiting.popFirst()
         {

@@ -1,3 +1,4 @@
+import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 
@@ -17,21 +18,21 @@ struct Submission: Sendable {
 
 /// Where callers leave their messages. A hop to the event loop is paid for a batch, not for each.
 final class SubmissionQueue: Sendable {
-    private let queue = Mutex<[Submission]>([])
+    private let queue = NIOLockedValueBox<[Submission]>([])
     private let lastID = Atomic<UInt64>(0)
 
     func nextID() -> UInt64 { lastID.add(1, ordering: .relaxed).newValue }
 
     /// `true` if it was the first, so that somebody must be told.
     func append(_ submission: Submission) -> Bool {
-        queue.withLock {
+        queue.withLockedValue {
             $0.append(submission)
             return $0.count == 1
         }
     }
 
     func takeAll() -> [Submission] {
-        queue.withLock {
+        queue.withLockedValue {
             let all = $0
             $0 = []
             return all

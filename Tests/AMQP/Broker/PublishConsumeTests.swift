@@ -129,7 +129,7 @@ extension BrokerTests {
         @Test func tenThousandCallersShareOneConnection() async throws {
             try await BrokerFixture.shared.start()
             let place = Place()
-            try await withPublisher(configuration(), place.topology) { publisher in
+            try await withPublisher(configuration(heartbeat: .seconds(30)), place.topology) { publisher in
                 try #require(await publisher.waitUntilConnected(within: .seconds(10)))
                 let confirmed = await withTaskGroup(of: PublishOutcome.self) { group in
                     for number in 0..<10_000 {
@@ -144,7 +144,7 @@ extension BrokerTests {
                 #expect(confirmed == 10_000)
             }
             try await withConsumer(configuration(), place, prefetch: 200) { consumer in
-                let received = await receive(10_000, from: consumer)
+                let received = await receive(10_000, from: consumer, within: .seconds(60))
                 #expect(Set(received.compactMap(\.properties.messageID)).count == 10_000)
                 #expect(received.allSatisfy { !$0.redelivered }, "each was acknowledged in time and once")
             }
