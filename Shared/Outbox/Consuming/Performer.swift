@@ -70,19 +70,24 @@ struct Performer: Sendable {
             let deferred = try missing.isEmpty ? [] : deferred(of: events, new: new, missing: missing, handler)
             let ready = events.filter { new.contains($0.inboxKey) && !deferred.contains($0.inboxKey) }
 
-            var last: [SQL] = []
+            // Taken back whatever else is committed: a deferred event that kept its inbox row would never be done.
+            var last = deferred.isEmpty ? [] : [inbox.forget(deferred.sorted())]
             var announcements: [Announcement] = []
             if !ready.isEmpty {
                 let decision = try handler.decide(
                     ready, plan: planned.plan, rows: Array(answers[lookBegins...]), now: messaging.sources.now())
                 announcements = decision.announcements
-                if !deferred.isEmpty { last.append(inbox.forget(deferred.sorted())) }
                 last += decision.writes
             }
             let finished = recorded.filter { !deferred.contains($0) && (new.contains($0) || approach.settlesOthers) }
             if !finished.isEmpty { last += inbox.forgetTries(of: finished) }
             last += messaging.announce(announcements)
-            if last.isEmpty { try await transaction.rollback() } else { try await transaction.commit(last) }
+            // An event that calls for nothing is done as well: its inbox row must stay, or it is announced for ever.
+            if last.isEmpty, ready.isEmpty {
+                try await transaction.rollback()
+            } else {
+                try await transaction.commit(last)
+            }
             return Decided(
                 new: new.subtracting(deferred), deferred: deferred, ready: ready, announcements: announcements)
         }
