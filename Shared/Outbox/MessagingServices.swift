@@ -29,6 +29,11 @@ public struct MessagingLoops: Sendable {
     }
 }
 
+/// A service that says whether it belongs to the emergency lane, and so onto the lane's own executor.
+public protocol LaneMember: Service {
+    var isLane: Bool { get }
+}
+
 /// What runs beside a service's handlers: the two relays with their publishers, hints, the emergency outbox's sweep,
 /// the outbox's rotation, healing, upkeep, and the numbers.
 ///

@@ -54,6 +54,8 @@ public struct Consumer: Service {
         self.executor = executor
         self.logger = logger
         self.metrics = ConsumerMetrics(consumer: name)
+        var configuration = configuration
+        configuration.connectionName = "\(configuration.connectionName) \(name)"
         self.amqp = AMQPConsumer(
             configuration: configuration, topology: topology, queue: queue, prefetch: settings.prefetch,
             eventLoop: eventLoop, logger: logger)
@@ -105,19 +107,28 @@ public struct Consumer: Service {
     // MARK: - The broker's way
 
     private func takeFromBroker() async {
-        var kept: [Message] = []
-        while !amqp.isStopped && !Task.isCancelled {
-            // A neighbour's transaction lasts some 20 ms: what it kept from us is tried with whatever comes meanwhile.
-            let room = max(1, limit(settings.batch) - kept.count)
-            let deliveries = await amqp.nextBatch(max: room, within: kept.isEmpty ? .seconds(5) : settings.gatherTime)
-            let batch = kept + deliveries.map { Message(delivery: $0) }
-            kept = []
-            if !batch.isEmpty { kept = await take(batch) }
+        await withDiscardingTaskGroup { strays in
+            var kept: [Message] = []
+            while !amqp.isStopped && !Task.isCancelled {
+                // A neighbour's transaction lasts some 20 ms: what it kept from us is tried with what comes meanwhile.
+                let room = max(1, limit(settings.batch) - kept.count)
+                let deliveries = await amqp.nextBatch(
+                    max: room, within: kept.isEmpty ? .seconds(5) : settings.gatherTime)
+                let batch = kept + deliveries.map { Message(delivery: $0) }
+                kept = []
+                guard !batch.isEmpty else { continue }
+                let fates = await take(batch)
+                kept = settle(fates)
+                for case (let message, .failed) in fates {
+                    // Its next tries must not keep the others waiting.
+                    strays.addTask { _ = settle([(message, await seeThrough(message))]) }
+                }
+            }
+            for case let delivery? in kept.map(\.delivery) { amqp.nack(delivery, requeue: true) }
         }
     }
 
-    /// Works on a batch and answers what is kept for the next one.
-    private func take(_ batch: [Message]) async -> [Message] {
+    private func take(_ batch: [Message]) async -> [(Message, Fate)] {
         var together: [Message] = []
         var alone: [Message] = []
         for message in batch {
@@ -126,11 +137,11 @@ public struct Consumer: Service {
         let keys = batch.map(\.key)
         inHand.add(keys)
         defer { inHand.remove(keys) }
-        var kept = settle(await handle(together, waits: lane == .emergency))
+        var fates = await handle(together, waits: lane == .emergency)
         for message in alone {
-            kept += settle(await handle([message], waits: true))
+            fates += await handle([message], waits: true)
         }
-        return kept
+        return fates
     }
 
     private func handle(_ messages: [Message], waits: Bool) async -> [(Message, Fate)] {

@@ -41,6 +41,8 @@ struct Message: Sendable {
     var delivery: AMQPDelivery?
     /// How often it has been given back because a neighbour held its lock.
     var deferrals = 0
+    /// Tries on record in `lane_attempt` when the row was seen.
+    var tries = 0
     /// An earlier try is on record in `lane_attempt` or `retry`, to be removed with its success.
     var isRecorded = false
 

@@ -15,11 +15,7 @@ extension Consumer {
         for (message, tries) in recorded {
             fates.append((message, await handleRecorded(message, tries: tries, approach: approach)))
         }
-        var settled: [(Message, Fate)] = []
-        for (message, fate) in fates {
-            settled.append((message, await seenThrough(message, fate)))
-        }
-        return settled
+        return fates
     }
 
     /// Those that were tried before and are older than a second are put on record before they are tried again.
@@ -67,8 +63,8 @@ extension Consumer {
     }
 
     /// Stays with a failed emergency until its fate is clear.
-    private func seenThrough(_ message: Message, _ first: Fate) async -> Fate {
-        var fate = first
+    func seeThrough(_ message: Message) async -> Fate {
+        var fate = Fate.failed(reason: "", isBlameless: true)
         var pause = DoublingPause(first: .milliseconds(20), limit: .seconds(5))
         while case .failed = fate {
             if Task.isShuttingDownGracefully || Task.isCancelled || !gate.isOpen { return .unreachable }

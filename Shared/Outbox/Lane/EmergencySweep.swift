@@ -3,10 +3,12 @@ internal import Postgres
 internal import ServiceLifecycle
 
 /// Marks the emergencies that every named inbox shows, and deletes those that the broker has confirmed as well.
-struct EmergencySweep: Service {
+struct EmergencySweep: Service, LaneMember {
     let outbox: EmergencyOutbox
     let database: PostgresClient
     let logger: Logger
+
+    var isLane: Bool { true }
 
     func run() async throws {
         var wasWell = true

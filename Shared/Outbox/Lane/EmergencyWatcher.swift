@@ -96,17 +96,16 @@ struct EmergencyWatcher: Sendable {
         let schema = consumer.worker.performer.inbox.schema
         let rows = try await consumer.database.query(
             """
-            SELECT e.event_id, e.type, e.body
+            SELECT e.event_id, e.type, e.body, coalesce(a.n, 0) AS tries
             FROM \(identifier: producer.schema).api_emergency_outbox e
+            LEFT JOIN \(identifier: schema).lane_attempt a
+                ON a.event_id = e.event_id AND a.consumer = \(consumer.name) AND a.source = \(producer.rawValue)
             WHERE \(consumer.name) = ANY (e.consumers)
               AND NOT EXISTS (
                   SELECT FROM \(identifier: schema).inbox i
                   WHERE i.event_id = e.event_id AND i.consumer = \(consumer.name)
                     AND i.source = \(producer.rawValue))
-              AND NOT EXISTS (
-                  SELECT FROM \(identifier: schema).lane_attempt a
-                  WHERE a.event_id = e.event_id AND a.consumer = \(consumer.name)
-                    AND a.source = \(producer.rawValue) AND a.not_before > clock_timestamp())
+              AND (a.not_before IS NULL OR a.not_before <= clock_timestamp())
             ORDER BY e.event_id
             LIMIT \(Self.limit)
             """)
@@ -119,6 +118,7 @@ struct EmergencyWatcher: Sendable {
                 body: Array(try row.decode("body", as: String.self).utf8), path: .outbox, source: producer.rawValue,
                 id: id, type: try row.decode("type"))
             message.key = key
+            message.tries = try row.decode("tries")
             return message
         }
     }
@@ -141,35 +141,33 @@ struct EmergencyWatcher: Sendable {
     /// An event older than a second has perhaps failed before, perhaps by killing its process: the try is committed
     /// first. Those that have failed often are handled apart, one at a time, by one instance.
     private func takeOld(_ messages: [Message], _ approach: Approach) async -> [(Message, Fate)] {
-        let tries: [InboxKey: Int]
         do {
-            tries = try await consumer.attempts.begin(messages.map(\.key))
+            let often = messages.filter { $0.tries >= LaneAttempts.apartFrom }
+            var fates = try await takeTogether(messages.filter { $0.tries < LaneAttempts.apartFrom }, approach)
+            guard !often.isEmpty, try await consumer.attempts.mayHandleApart() else { return fates }
+            for var message in often {
+                guard let count = try await consumer.attempts.begin([message.key])[message.key] else { continue }
+                message.isRecorded = true
+                fates.append((message, await consumer.handleRecorded(message, tries: count, approach: approach)))
+            }
+            return fates
         } catch {
             return messages.map { ($0, .unreachable) }
         }
-        var together: [Message] = []
-        var apart: [(Message, Int)] = []
-        for var message in messages {
-            guard let count = tries[message.key] else { continue }
+    }
+
+    private func takeTogether(_ messages: [Message], _ approach: Approach) async throws -> [(Message, Fate)] {
+        guard !messages.isEmpty else { return [] }
+        let begun = try await consumer.attempts.begin(messages.map(\.key))
+        let due = messages.filter { begun[$0.key] != nil }.map { message in
+            var message = message
             message.isRecorded = true
-            if count >= LaneAttempts.apartFrom { apart.append((message, count)) } else { together.append(message) }
+            return message
         }
-        var fates: [(Message, Fate)] = []
-        if !together.isEmpty { fates += await consumer.worker.handle(together, approach: approach) }
-        for (message, fate) in fates {
-            if case .failed(let reason, let isBlameless) = fate {
-                try? await consumer.attempts.failed(message.key, reason: reason, isBlameless: isBlameless)
-            }
-        }
-        guard !apart.isEmpty else { return fates }
-        guard (try? await consumer.attempts.mayHandleApart()) == true else {
-            for (message, _) in apart {
-                try? await consumer.attempts.failed(message.key, reason: "another instance's", isBlameless: true)
-            }
-            return fates
-        }
-        for (message, count) in apart {
-            fates.append((message, await consumer.handleRecorded(message, tries: count, approach: approach)))
+        guard !due.isEmpty else { return [] }
+        let fates = await consumer.worker.handle(due, approach: approach)
+        for case (let message, .failed(let reason, let isBlameless)) in fates {
+            try await consumer.attempts.failed(message.key, reason: reason, isBlameless: isBlameless)
         }
         return fates
     }

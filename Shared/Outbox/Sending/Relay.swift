@@ -8,7 +8,7 @@ internal import Synchronization
 
 /// Moves one outbox to the broker: claims (attempt and lease committed before anything is sent), publishes with confirm
 /// and `mandatory`, and settles each row by its own outcome under its own lease. Any number of instances may run.
-struct Relay: Service {
+struct Relay: Service, LaneMember {
     enum Table: Sendable {
         case routine(RoutineOutbox)
         case emergency(EmergencyOutbox)
@@ -33,9 +33,9 @@ struct Relay: Service {
         var resend = ResendBudget()
         var lastDistrict = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         var lastAdvance = ContinuousClock.now
-        /// The tail of the last claim was full: look again without waiting.
-        var moreWaiting = false
     }
+
+    var isLane: Bool { if case .emergency = table { true } else { false } }
 
     func run() async throws {
         await withDiscardingTaskGroup { batches in
@@ -47,7 +47,7 @@ struct Relay: Service {
                     for claim in claims {
                         batches.addTask { await send(claim) }
                     }
-                    if claims.isEmpty { await rest() }
+                    await rest(after: claims)
                 } catch {
                     // The database is away, or slow: nothing is lost, and nothing is hammered.
                     metrics.relayFailed()
@@ -59,13 +59,20 @@ struct Relay: Service {
         }
     }
 
-    private func rest() async {
-        let poll: Duration =
-            switch table {
-            case .routine: settings.routinePoll
-            case .emergency: settings.emergencyPoll
+    private func rest(after claims: [Claim]) async {
+        switch table {
+        case .emergency:
+            guard claims.isEmpty else { return }
+            await cancelWhenGracefulShutdown { await wake.wait(upTo: settings.emergencyPoll) }
+        case .routine:
+            // A full claim means that more waits. Otherwise commits come one by one, and claiming each by itself would
+            // cost a flush apiece.
+            guard claims.allSatisfy({ $0.rows.count < settings.batch }) else { return }
+            if claims.isEmpty {
+                await cancelWhenGracefulShutdown { await wake.wait(upTo: settings.routinePoll) }
             }
-        await cancelWhenGracefulShutdown { await wake.wait(upTo: poll) }
+            await Pause.sleep(settings.linger)
+        }
     }
 
     // MARK: - Claiming

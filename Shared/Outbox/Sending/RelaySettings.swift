@@ -12,6 +12,8 @@ public struct RelaySettings: Sendable {
     /// How often a relay looks when nobody wakes it.
     public var routinePoll = Duration.milliseconds(200)
     public var emergencyPoll = Duration.milliseconds(100)
+    /// How long a routine relay lets rows gather after a claim that was not full: fewer, larger claims under load.
+    public var linger = Duration.milliseconds(10)
     /// Unconfirmed routine messages that pressure never takes away.
     public var floor = 50
 

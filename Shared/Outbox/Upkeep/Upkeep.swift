@@ -62,6 +62,8 @@ struct Upkeep: Service {
         _ work: @escaping @Sendable () async throws -> Void
     ) {
         group.addTask {
+            // What is not urgent leaves a start to those who are waited for.
+            if interval > .seconds(10) { await Pause.sleep(.seconds(5)) }
             var wasWell = true
             await Pause.every(interval) {
                 do {
