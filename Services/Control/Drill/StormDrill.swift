@@ -86,7 +86,8 @@ struct StormDrill: Sendable {
 
     private static func device() -> String { Base64URL.encode(Sources.system.randomBytes(16)) }
 
-    /// Until every report is decided and every emergency has a crew and a notice, or the time is over.
+    /// Until every report is decided, every emergency has a crew and a notice and, with people on duty, is dealt with; or
+    /// the time is over.
     /// - Returns: emergencies that still wait.
     private func waitUntilDecided(_ reports: [UUID]) async throws -> Int {
         let measurements = DrillMeasurements(database: database)
@@ -99,7 +100,8 @@ struct StormDrill: Sendable {
             bar.advance(by: max(0, reports.count - open - known))
             known = max(known, reports.count - open)
             waiting = try await measurements.waiting(reports)
-            if (open == 0 && waiting == 0) || ContinuousClock.now >= deadline { break }
+            let unfinished = hasPeople ? try await measurements.unfinished(reports) : 0
+            if (open == 0 && waiting == 0 && unfinished == 0) || ContinuousClock.now >= deadline { break }
             try await Task.sleep(for: .milliseconds(500))
         }
         bar.finish()

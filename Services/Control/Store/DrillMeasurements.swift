@@ -38,9 +38,24 @@ struct DrillMeasurements: Sendable {
         return try rows.first?.decode("open", as: Int.self) ?? 0
     }
 
-    /// Cases of these reports that wait for a crew or a first notice: emergencies only, which must not wait.
+    /// Emergency cases of these reports that wait for a crew or a first notice, which they must not.
     func waiting(_ reports: [UUID]) async throws -> Int {
         try await cases(reports).count { $0.emergency && ($0.toClaim == nil || $0.toNotice == nil) }
+    }
+
+    /// Orders of these reports' emergency cases that their crews have not finished.
+    func unfinished(_ reports: [UUID]) async throws -> Int {
+        let rows = try await database.client.query(
+            """
+            SELECT count(*) AS open
+            FROM dispatch.api_order o
+            JOIN dispatch.api_case c ON c.case_id = o.case_id
+            WHERE c.emergency AND o.state IN ('assigned', 'accepted', 'en_route', 'on_site')
+              AND EXISTS (
+                  SELECT FROM dispatch.api_report_state s
+                  WHERE s.case_id = c.case_id AND s.report_id = ANY (\(reports)))
+            """)
+        return try rows.first?.decode("open", as: Int.self) ?? 0
     }
 
     func outcome(_ reports: [UUID]) async throws -> Outcome {
