@@ -1,3 +1,4 @@
+import Outbox
 public import ServiceLifecycle
 
 /// When a service is stopped. A phase begins when the one before has ended or used up its budget, on a clean stop and
@@ -56,9 +57,10 @@ public struct SupervisedService: Service {
 
     public func run() async throws { try await service.run() }
 
-    /// What was said about a service, or the usual.
+    /// What was said about a service, or what it says of itself, or the usual.
     static func wrap(_ service: any Service) -> SupervisedService {
-        service as? SupervisedService ?? SupervisedService(service)
+        service as? SupervisedService
+            ?? SupervisedService(service, lane: (service as? any LaneMember)?.isLane ?? false)
     }
 }
 
