@@ -23,8 +23,7 @@ final class TestServer: Sendable {
     let folder: String
     let port: Int
     var rootCertificate: String { folder + "/data/server.crt" }
-    private let shell = Locked<Process?>(nil)
-    private let guardPipe = Locked<Pipe?>(nil)
+    private let shell = Locked<ChildProcess?>(nil)
 
     init() async throws {
         let folder = NSTemporaryDirectory() + "sluice-postgres-" + UUID().uuidString.prefix(8)
@@ -58,10 +57,7 @@ final class TestServer: Sendable {
     func start() async throws { try await Self.offPool { try self.startNow() } }
 
     private func startNow() throws {
-        let process = Process()
-        let pipe = Pipe()
-        Self.prepare(
-            process,
+        let process = try ChildProcess(
             """
             \(Self.binaries)/postgres -D '\(folder)/data' -p \(port) -k '\(folder)' -c listen_addresses=127.0.0.1 \
                 -c max_connections=100 -c ssl=on -c log_statement=none >>'\(folder)/log' 2>&1 </dev/null &
@@ -69,10 +65,7 @@ final class TestServer: Sendable {
             cat >/dev/null
             kill -QUIT $server 2>/dev/null; wait $server; [ -e '\(folder)/keep' ] || rm -rf '\(folder)'
             """)
-        process.standardInput = pipe
-        try process.run()
         shell.withLock { $0 = process }
-        guardPipe.withLock { $0 = pipe }
         for _ in 0..<400 {
             if (try? Self.run("\(Self.binaries)/pg_isready -q -h 127.0.0.1 -p \(port)")) != nil { return }
             usleep(25_000)
@@ -106,8 +99,10 @@ final class TestServer: Sendable {
         for process in victims { kill(process, SIGKILL) }
         for _ in 0..<400 where victims.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
         // The old shell ends; the folder stays for the next start.
-        guardPipe.withLock { try? $0?.fileHandleForWriting.close() }
-        shell.withLock { $0?.waitUntilExit() }
+        shell.withLock { shell in
+            shell?.finish()
+            shell = nil
+        }
         unlink(folder + "/keep")
         unlink(folder + "/data/postmaster.pid")
     }
@@ -145,25 +140,9 @@ final class TestServer: Sendable {
 
     @discardableResult
     private static func run(_ script: String) throws -> String {
-        let process = Process()
-        let output = Pipe()
-        prepare(process, script)
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw TestFailure("a set-up command failed: \(text)") }
-        return text
-    }
-
-    /// The server refuses to run as root.
-    private static func prepare(_ process: Process, _ script: String) {
-        let isRoot = getuid() == 0
-        process.executableURL = URL(fileURLWithPath: isRoot ? "/usr/sbin/runuser" : "/bin/sh")
-        process.arguments = (isRoot ? ["-u", "postgres", "--", "/bin/sh"] : []) + ["-c", script]
-        process.currentDirectoryURL = URL(fileURLWithPath: "/")
-        process.environment = ["PATH": "/usr/bin:/bin:/usr/sbin", "LC_ALL": "C"]
+        let (output, isSuccess) = try ChildProcess(script).finish()
+        guard isSuccess else { throw TestFailure("a set-up command failed: \(output)") }
+        return output
     }
 
     private static func freePort() throws -> Int {
