@@ -87,7 +87,8 @@ public struct IntakeService: Sendable {
             admission: AdmissionGate(
                 maximum: settings.routineMaximum, floor: settings.routineFloor, share: { flow.share }),
             keyring: keyring, master: master, messaging: context.messaging, sources: context.sources,
-            publicURL: context.configuration.publicURL, database: context.http, lane: context.lane)
+            publicURL: context.configuration.publicURL, logger: context.logger, database: context.http,
+            lane: context.lane)
     }
 
     private func uploads(

@@ -19,6 +19,7 @@ struct ReceiveReport: Sendable {
     let messaging: Messaging
     let sources: Sources
     let publicURL: String
+    let logger: Logger
     /// For routine reports, and for emergencies.
     let database: PostgresClient
     let lane: PostgresClient
@@ -82,8 +83,15 @@ struct ReceiveReport: Sendable {
         if sender.isSignedIn { return .judged(.signedIn) }
         guard let deviceHash else { return .judged(.noDevice) }
         let prefix = AddressPrefix.of(sender.address).map { keyring.hash($0, for: .address) }
-        let levels = try await BudgetStore(database: lane).spend(device: deviceHash, prefix: prefix, budget: budget)
-        return .judged(budget.verdict(deviceLevel: levels.device, prefixLevel: levels.prefix))
+        do {
+            let levels = try await BudgetStore(database: lane).spend(
+                device: deviceHash, prefix: prefix, budget: budget)
+            return .judged(budget.verdict(deviceLevel: levels.device, prefixLevel: levels.prefix))
+        } catch let error as PostgresError where error.isTransient {
+            // The counters are a convenience; the emergency is not.
+            logger.warning("a sender's budget could not be read", metadata: ["error": "\(error)"])
+            return .judged(.withinBudget)
+        }
     }
 
     private func write(
