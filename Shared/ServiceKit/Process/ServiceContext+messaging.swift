@@ -14,6 +14,7 @@ extension ServiceContext {
         health.add(HealthCheck("broker_emergency") { Self.answer(messagingServices.health.emergencyPublisher) })
         health.add(HealthCheck("broker_routine") { Self.answer(messagingServices.health.routinePublisher) })
         return messagingServices.services.map { service in
+            // A lane member goes to the lane's thread by itself (`SupervisedService.wrap`).
             service is AMQPPublisher
                 ? service.stopping(in: .broker, name: "publisher") : service.stopping(in: .confirms)
         }
