@@ -59,6 +59,7 @@ final class TestServer: Sendable {
     private func startNow() throws {
         let process = try ChildProcess(
             """
+            trap '' HUP INT TERM
             \(Self.binaries)/postgres -D '\(folder)/data' -p \(port) -k '\(folder)' -c listen_addresses=127.0.0.1 \
                 -c max_connections=100 -c ssl=on -c log_statement=none >>'\(folder)/log' 2>&1 </dev/null &
             server=$!
