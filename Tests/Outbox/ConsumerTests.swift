@@ -209,7 +209,7 @@ extension ServerTests {
 
         @Test func aRoutineBatchLeavesWhatANeighbourHasLockedForLater() async throws {
             try await withCity { city in
-                let neighbour = await city.client(.dispatch)
+                let neighbour = await city.client(.dispatch, idles: true)
                 let handler = Deciding(schema: "dispatch", cell: "flood")
                 let publisher = await city.publisher()
                 try await neighbour.transaction { transaction in

@@ -33,7 +33,7 @@ extension ServerTests {
                 let late = City.report()
                 let never = City.report()
                 let early = City.report()
-                let slow = await city.client(.intake)
+                let slow = await city.client(.intake, idles: true)
                 let other = await city.client(.intake)
                 try await slow.transaction { transaction in
                     try await transaction.send(intake.messaging.announce([Announcement(event: late, actor: "test")]))

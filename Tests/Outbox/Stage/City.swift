@@ -43,13 +43,17 @@ struct City: Sendable {
     }
 
     /// A client that runs until the test ends.
+    ///
+    /// - Parameter idles: the test itself holds transactions open, which services may not do for more than a second.
     func client(
         _ service: ServiceName, role: String = "bg", shared: Int = 2, exclusive: Int = 3, port: Int? = nil,
-        reactor: Int = 0
+        reactor: Int = 0, idles: Bool = false
     ) async -> PostgresClient {
+        var configuration = servers.configuration(
+            database: database, role: "sluice_\(service.schema)_\(role)", port: port)
+        if idles { configuration.options.idleInTransactionTimeout = .seconds(120) }
         let client = PostgresClient(
-            configuration: servers.configuration(
-                database: database, role: "sluice_\(service.schema)_\(role)", port: port),
+            configuration: configuration,
             shared: shared, exclusive: exclusive, reactor: Self.reactors[reactor], name: "test", logger: Self.logger)
         await group.start(client)
         return client
