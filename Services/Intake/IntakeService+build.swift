@@ -15,6 +15,8 @@ public struct IntakeService: Sendable {
     let keys: SigningKeys
     let master: MasterKey
     private let photoFolder: String
+    /// Of what is done for names that nobody has; tests lower it.
+    var passwordCost = PasswordHash.Cost.standard
 
     /// Throws `ConfigurationErrors` for settings of intake's own that are wrong.
     public init(_ context: ServiceContext) throws {
@@ -41,7 +43,7 @@ public struct IntakeService: Sendable {
         let track = TrackReport(store: ReportStore(database: context.http), cache: cache, keyring: keyring)
         let attachments = AttachmentStore(database: context.http)
         let blobs = DiskBlobStore(root: photoFolder)
-        let passwords = PasswordThread()
+        let passwords = PasswordThread(capacity: 32, cost: passwordCost)
         ReportRoutes(
             receive: receive(), track: track, photos: uploads(track, attachments, blobs), limits: limits,
             now: context.sources.now

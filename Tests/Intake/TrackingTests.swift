@@ -1,6 +1,7 @@
 import Foundation
 import Model
 import Postgres
+import PrivateServers
 import Rules
 import Testing
 
@@ -71,7 +72,7 @@ struct TrackingTests {
                 id: Case.ID(UUID()), number: number, state: state, districtID: report.districtID, emergency: true,
                 mergedInto: merged ? Case.ID(UUID()) : nil)
         }
-        let steps = [("filed", 20), ("assigned", 30), ("en_route", 40), ("new_word", 50)].map {
+        let steps = [("filed", 10), ("assigned", 30), ("en_route", 40), ("new_word", 50)].map {
             TrackedReport.Step(at: Timestamp(microseconds: Int64($0.1)), fact: $0.0)
         }
         let page = TrackReport.page(

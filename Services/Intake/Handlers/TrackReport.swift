@@ -81,7 +81,10 @@ struct TrackReport: Sendable {
         if report.outcome == .rejected, let at = report.decidedAt { timeline.append(step(at, "rejected")) }
         // What happened to the case before this report joined it is nobody's news, but it may explain a quick answer.
         timeline += steps.filter { $0.fact != "received" }.map { step($0.at, $0.fact) }
-        timeline.sort { ($0.at, $0.fact) < ($1.at, $1.fact) }
+        // A case's clock begins with its first report, so both may bear the same time: what was first stays first.
+        timeline = timeline.enumerated()
+            .sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }
+            .map(\.element)
         let present = cases.last
         let state = present?.state.rawValue ?? (report.outcome == .rejected ? "rejected" : "received")
         let words = PublicFact.words(state)
