@@ -96,12 +96,9 @@ if !isCore {
     dependencies += [
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.20.0", traits: []),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0", traits: []),
-        .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.3.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.3.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.0"),
     ]
-    let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
     let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
     let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
     let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
@@ -111,12 +108,11 @@ if !isCore {
         shared(
             "ServiceKit",
             nio + [
-                "Model", "Rules", "Postgres", "AMQP", "Outbox", hummingbird, jwt, crypto, logging, metrics, lifecycle,
-                .product(name: "Tracing", package: "swift-distributed-tracing"),
+                "Model", "Rules", "Postgres", "AMQP", "Outbox", hummingbird, crypto, logging, metrics, lifecycle,
             ]),
         shared("Schema", ["Postgres", logging], resources: [.copy("migrations")]),
     ]
-    targets += service("Intake", executable: "sluice-intake", [crypto, cryptoExtras, jwt, subprocess])
+    targets += service("Intake", executable: "sluice-intake", [crypto, cryptoExtras, subprocess])
     targets += service("Dispatch", executable: "sluice-dispatch")
     targets += service("GISSync", executable: "sluice-gis-sync")
     targets += service("Scoring", executable: "sluice-scoring")
@@ -137,18 +133,28 @@ if !isCore {
         .executableTarget(
             name: "sluicectl", dependencies: ["ControlCommands", arguments], path: "Services/Control/Main",
             swiftSettings: settings),
+        // A private PostgreSQL and a service's context on it, for the tests of several targets.
+        .target(
+            name: "PrivateServers", dependencies: ["Model", "Postgres", "Schema", "ServiceKit", logging],
+            path: "Tests/PrivateServers", swiftSettings: settings),
         tests("ServiceKit", ["ServiceKit", "Model", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("Intake", ["IntakeService", "ServiceKit", "Model", "Rules", "Schema", "Postgres", crypto, logging, httpClient]),
+        tests(
+            "Intake",
+            [
+                "PrivateServers", "IntakeService", "ServiceKit", "Model", "Rules", "Schema", "Postgres", crypto,
+                logging, httpClient,
+            ]),
         tests(
             "Dispatch",
             [
-                "DispatchService", "ServiceKit", "Model", "Rules", "Outbox", "Postgres", "Schema", logging,
+                "PrivateServers", "DispatchService", "ServiceKit", "Model", "Rules", "Outbox", "Postgres", "Schema",
+                logging,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
-        tests("GISSync", ["GISSyncService", "ServiceKit", "Model"]),
-        tests("Scoring", ["ScoringService", "ServiceKit", "Model", "Rules"]),
-        tests("Notification", ["NotificationService", "ServiceKit", "Model", "Rules", crypto]),
-        tests("Control", ["ControlCommands", "Schema", "Model", "Postgres"]),
+        tests("GISSync", ["PrivateServers", "GISSyncService", "ServiceKit", "Model", "Postgres"]),
+        tests("Scoring", ["PrivateServers", "ScoringService", "ServiceKit", "Model", "Outbox", "Postgres"]),
+        tests("Notification", ["NotificationService", "Model", crypto]),
+        tests("Control", ["PrivateServers", "ControlCommands", "Schema", "Model", "Postgres", logging]),
         tests("Contracts", ["Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
     ]
 }

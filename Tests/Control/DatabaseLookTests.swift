@@ -1,4 +1,5 @@
 import Postgres
+import PrivateServers
 import Schema
 import Testing
 

@@ -45,6 +45,8 @@ struct OutputOptions: ParsableArguments {
             return
         }
         let encoder = JSONEncoder()
+        // As the API writes its fields.
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         Terminal.line(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
