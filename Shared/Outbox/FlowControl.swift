@@ -2,7 +2,6 @@ public import Logging
 internal import Metrics
 public import Postgres
 public import ServiceLifecycle
-internal import Synchronization
 
 /// The part of its maximum that routine work may use just now. Pure: readings come in, the share goes out.
 public struct FlowShare: Sendable, Hashable {
@@ -36,7 +35,7 @@ public final class FlowControl: Service, Sendable {
     private let database: PostgresClient
     private let interval: Duration
     private let logger: Logger
-    private let state = Mutex(FlowShare())
+    private let state = Mutexed(FlowShare())
 
     public init(database: PostgresClient, interval: Duration = .milliseconds(250), logger: Logger) {
         self.database = database

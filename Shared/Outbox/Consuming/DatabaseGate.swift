@@ -2,7 +2,6 @@ internal import AMQP
 internal import Logging
 internal import Postgres
 internal import ServiceLifecycle
-internal import Synchronization
 
 /// Stands between a consumer and its database. When the database cannot be reached the gate closes: the consumer is
 /// cancelled and lets go of its messages once; after a probe has succeeded it takes deliveries again. So an outage
@@ -11,7 +10,7 @@ final class DatabaseGate: Service {
     private let consumer: AMQPConsumer
     private let database: PostgresClient
     private let logger: Logger
-    private let open = Mutex(true)
+    private let open = Mutexed(true)
     private let wake = WakeSignal()
 
     init(consumer: AMQPConsumer, database: PostgresClient, logger: Logger) {

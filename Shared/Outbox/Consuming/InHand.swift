@@ -1,8 +1,6 @@
-internal import Synchronization
-
 /// The events that this process is working on, so that the lane's two ways do not both take one.
 final class InHand: Sendable {
-    private let keys = Mutex<[InboxKey: Int]>([:])
+    private let keys = Mutexed<[InboxKey: Int]>([:])
 
     func add(_ added: [InboxKey]) {
         keys.withLock { keys in for key in added { keys[key, default: 0] += 1 } }

@@ -1,13 +1,12 @@
 internal import AMQP
 internal import Logging
-internal import Synchronization
 
 /// Whether the acting queues that a relay fills have room. The backlog belongs into the database, where it harms nobody.
 final class QueueBound: Sendable {
     private let publisher: AMQPPublisher
     private let queues: [String]
     private let maximum: Int
-    private let depths = Mutex<[String: Int]>([:])
+    private let depths = Mutexed<[String: Int]>([:])
 
     init(publisher: AMQPPublisher, queues: [String], maximum: Int) {
         self.publisher = publisher

@@ -4,7 +4,6 @@ internal import Logging
 internal import Model
 internal import Postgres
 internal import ServiceLifecycle
-internal import Synchronization
 
 /// Moves one outbox to the broker: claims (attempt and lease committed before anything is sent), publishes with confirm
 /// and `mandatory`, and settles each row by its own outcome under its own lease. Any number of instances may run.
@@ -33,6 +32,7 @@ struct Relay: Service, LaneMember {
         var resend = ResendBudget()
         var lastDistrict = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         var lastAdvance = ContinuousClock.now
+        var lastResend = ContinuousClock.now
     }
 
     var isLane: Bool { if case .emergency = table { true } else { false } }
@@ -119,6 +119,8 @@ struct Relay: Service, LaneMember {
             state.lastAdvance = now
             state.firstSends = 0
             let free = min(window - state.inFlight, bound?.room ?? .max, settings.batch)
+            guard now - state.lastResend >= settings.resendPoll else { return (max(0, free), 0) }
+            state.lastResend = now
             let again = min(state.resend.allowed, settings.maxUnconfirmed - state.inFlight, settings.batch)
             return (max(0, free), max(0, again))
         }

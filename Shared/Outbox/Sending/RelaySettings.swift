@@ -10,8 +10,10 @@ public struct RelaySettings: Sendable {
     public var routineLease = Duration.seconds(15)
     public var emergencyLease = Duration.seconds(12)
     /// How often a relay looks when nobody wakes it.
-    public var routinePoll = Duration.milliseconds(200)
-    public var emergencyPoll = Duration.milliseconds(100)
+    public var routinePoll = Duration.milliseconds(250)
+    public var emergencyPoll = Duration.milliseconds(250)
+    /// How often expired leases are looked for.
+    public var resendPoll = Duration.milliseconds(500)
     /// How long a routine relay lets rows gather after a claim that was not full: fewer, larger claims under load.
     public var linger = Duration.milliseconds(10)
     /// Unconfirmed routine messages that pressure never takes away.

@@ -1,14 +1,15 @@
-internal import Synchronization
+internal import NIOConcurrencyHelpers
 
-/// A value behind a lock, for structs that are copied.
+/// A value behind a lock, shared by the copies of a struct. The lock is pthread's, which the thread sanitizer knows;
+/// to it every access under `Synchronization.Mutex` looks like a race.
 final class Mutexed<Value: Sendable>: Sendable {
-    private let mutex: Mutex<Value>
+    private let box: NIOLockedValueBox<Value>
 
-    init(_ value: Value) { mutex = Mutex(value) }
+    init(_ value: Value) { box = NIOLockedValueBox(value) }
 
-    var value: Value { mutex.withLock { $0 } }
+    var value: Value { box.withLockedValue { $0 } }
 
-    func update(_ change: (inout Value) -> Void) { mutex.withLock { change(&$0) } }
+    func update(_ change: (inout Value) -> Void) { box.withLockedValue { change(&$0) } }
 
-    func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result { mutex.withLock { body(&$0) } }
+    func withLock<Result>(_ body: (inout Value) -> Result) -> Result { box.withLockedValue { body(&$0) } }
 }

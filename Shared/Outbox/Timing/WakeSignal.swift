@@ -1,5 +1,3 @@
-import Synchronization
-
 /// "There is something to do": many may wake, one waits. A wake while nobody waits is kept, and many are one.
 final class WakeSignal: Sendable {
     private struct State {
@@ -8,7 +6,7 @@ final class WakeSignal: Sendable {
         var nextID: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Mutexed(State())
 
     func wake() {
         let waiter = state.withLock { state in

@@ -1,15 +1,15 @@
 import AMQP
 import Model
+import NIOConcurrencyHelpers
 import NIOPosix
 import ServiceLifecycle
-import Synchronization
 
 @testable import Outbox
 
 /// Takes a queue's messages and remembers which came.
 final class Listener: Sendable {
     private let consumer: AMQPConsumer
-    private let seen = Mutex<(ids: Set<EventRecord.ID>, deliveries: Int)>(([], 0))
+    private let seen = NIOLockedValueBox<(ids: Set<EventRecord.ID>, deliveries: Int)>(([], 0))
 
     init(_ city: City, _ queue: String, topology: Topology = CityTopology.topology) async {
         consumer = AMQPConsumer(
@@ -20,8 +20,8 @@ final class Listener: Sendable {
         _ = await consumer.waitUntilAttached(within: .seconds(30))
     }
 
-    var ids: Set<EventRecord.ID> { seen.withLock { $0.ids } }
-    var deliveries: Int { seen.withLock { $0.deliveries } }
+    var ids: Set<EventRecord.ID> { seen.withLockedValue { $0.ids } }
+    var deliveries: Int { seen.withLockedValue { $0.deliveries } }
     var isAttached: Bool { consumer.isAttached }
 
     /// Leaves the queue to others.
@@ -33,7 +33,7 @@ final class Listener: Sendable {
         func run() async throws {
             while !listener.consumer.isStopped && !Task.isCancelled {
                 let batch = await listener.consumer.nextBatch(max: 100, within: .seconds(1))
-                listener.seen.withLock { seen in
+                listener.seen.withLockedValue { seen in
                     for delivery in batch {
                         seen.deliveries += 1
                         if let id = delivery.properties.messageID.flatMap({ EventRecord.ID($0) }) {
