@@ -155,7 +155,7 @@ if !isCore {
         tests("Scoring", ["PrivateServers", "ScoringService", "ServiceKit", "Model", "Outbox", "Postgres"]),
         tests("Notification", ["NotificationService", "Model", crypto]),
         tests("Control", ["PrivateServers", "ControlCommands", "Schema", "Model", "Postgres", logging]),
-        tests("Contracts", ["Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
+        tests("Contracts", ["PrivateServers", "Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
     ]
 }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Model
 import Postgres
+import PrivateServers
 import Schema
 import Testing
 
