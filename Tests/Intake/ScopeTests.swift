@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import PrivateServers
 import Testing
 
 @testable import IntakeService

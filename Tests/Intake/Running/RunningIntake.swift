@@ -6,6 +6,7 @@ import Model
 import NIOCore
 import NIOHTTP1
 import Postgres
+import PrivateServers
 import Schema
 import Testing
 
@@ -48,15 +49,17 @@ final class RunningIntake: Sendable {
         var logger = Logger(label: "intake")
         logger.logLevel = .critical
         let context = ServiceContext(configuration: configuration, logger: logger, metrics: MetricsRegistry())
-        let service = try IntakeService(context)
+        var service = try IntakeService(context)
+        service.passwordCost = Self.quick
         self.context = context
         self.service = service
         address = "http://127.0.0.1:\(port)"
         let (router, document) = service.routes()
+        let services = service.services()
         let forever = AsyncStream<String> { _ in }
         running = Task {
             try await serve(
-                context, router: router, document: document, services: service.services(), views: [], stops: forever)
+                context, router: router, document: document, services: services, views: [], stops: forever)
         }
         try await waitUntilReady()
     }
@@ -154,12 +157,13 @@ final class RunningIntake: Sendable {
     // MARK: - People
 
     static let password = "correct horse battery"
+    private static let quick = PasswordHash.Cost(logRounds: 10, blockSize: 8, parallelism: 1)
 
     /// With passwords that are quick to check: their cost stands in the stored hash.
     var manage: ManageAccounts {
         ManageAccounts(
             database: context.background,
-            passwords: PasswordThread(capacity: 64, cost: .init(logRounds: 10, blockSize: 8, parallelism: 1)),
+            passwords: PasswordThread(capacity: 64, cost: Self.quick),
             sources: context.sources)
     }
 
