@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Postgres
-public import Schema
+public import Postgres
+import Schema
 import Synchronization
 
 /// A PostgreSQL of this test process alone, in a temporary folder on a free port. The shell around it waits for the end

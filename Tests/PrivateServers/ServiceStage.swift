@@ -1,8 +1,7 @@
-import Foundation
+public import Foundation
 import Logging
 public import Model
 public import Postgres
-public import Schema
 public import ServiceKit
 
 /// A service's context on a database of its own, without a broker: a test says what happens when. Relays and loops do
