@@ -108,6 +108,22 @@ class City:
             "lon": round(west + 0.003 + column * 0.0021 + self._shift, 6),
             "lat": round(SOUTH + 0.003 + row * 0.0021 + self._shift, 6)}
 
+    def calm(self, slug):
+        """Rejects every open emergency of the district, so that none of another test is before ours in the queue."""
+        dispatcher = self.person("dispatcher")
+        open_states = "received,filed,dispatched,handling,verification,reopened,suspended"
+        cases = dispatcher.seen("/v1/cases", params={
+            "district": self.district(slug), "emergency": "true", "state": open_states, "limit": 200})["items"]
+        for case in cases:
+            for act in ("reject", "close"):
+                answer = dispatcher.act(
+                    f"/v1/cases/{case['case_id']}/{act}", {"reason": "another test begins"}, etag=case["version"])
+                if answer.status_code == 412:
+                    case["version"] = int(answer.headers["ETag"].strip('"'))
+                    continue
+                if answer.is_success:
+                    break
+
     def report(self, slug="futian", person=None, **fields):
         """Reports something as a stranger with a new device; answers with the receipt."""
         body = {"category": "cover_missing", "description": "", **self.place(slug), **fields}

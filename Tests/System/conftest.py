@@ -35,9 +35,13 @@ def mailbox(stack):
 @pytest.fixture
 def on_shift(city):
     """on_shift(login): that crew is at work until the test ends."""
-    shifts = []
+    shifts, calm = [], set()
 
     def start(login, **place):
+        slug = login.split("-")[1]
+        if slug not in calm:
+            city.calm(slug)
+            calm.add(slug)
         crew = city.person(login)
         answer = crew.act("/v1/shifts", place)
         if answer.status_code == 409 and answer.json()["code"] == "shift_is_open":
