@@ -151,7 +151,7 @@ if !isCore {
                 logging,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
-        tests("GISSync", ["PrivateServers", "GISSyncService", "ServiceKit", "Model", "Postgres"]),
+        tests("GISSync", ["PrivateServers", "GISSyncService", "Rules", "ServiceKit", "Model", "Postgres"]),
         tests("Scoring", ["PrivateServers", "ScoringService", "ServiceKit", "Model", "Outbox", "Postgres"]),
         tests("Notification", ["NotificationService", "Model", crypto]),
         tests("Control", ["PrivateServers", "ControlCommands", "Schema", "Model", "Postgres", logging]),

@@ -7,6 +7,7 @@ import Model
 import NIOCore
 import Outbox
 import Postgres
+import PrivateServers
 import Rules
 import Schema
 import ServiceKit

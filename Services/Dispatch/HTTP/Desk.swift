@@ -51,8 +51,14 @@ struct Desk: Sendable {
         _ work: (_ claim: SQL, _ complete: (Value) throws -> SQL) async throws -> Value
     ) async throws -> Response {
         try await Idempotency.once(key, using: database) {
-            let value = try await work(key.claim) { try key.complete(try answer($0)) }
-            return try answer(value).response
+            // Encoded once: a second time the fields may come in another order.
+            var stored: StoredResponse?
+            let value = try await work(key.claim) { value in
+                let response = try answer(value)
+                stored = response
+                return try key.complete(response)
+            }
+            return try (stored ?? answer(value)).response
         }
     }
 }

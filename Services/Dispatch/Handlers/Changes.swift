@@ -161,8 +161,9 @@ struct Changes {
         statements += slots
         statements += try CaseStore.insert(insertedCases)
         statements += try CaseStore.update(updatedCases)
-        statements += try OrderStore.insert(insertedOrders)
+        // A case has one open order: the old one ends before the new one begins.
         statements += try OrderStore.update(updatedOrders)
+        statements += try OrderStore.insert(insertedOrders)
         statements += periods
         statements += try DueStore.set(insertedCases + updatedCases, now: now)
         statements += try ReportStateStore.insert(reports)

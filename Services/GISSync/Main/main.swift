@@ -1,4 +1,5 @@
 import GISSyncService
+import Model
 import ServiceKit
 
 await ServiceProcess.run(.gisSync) { context in

@@ -1,0 +1,193 @@
+import Foundation
+import Model
+import Outbox
+import Postgres
+import PrivateServers
+import ServiceKit
+import Testing
+
+@testable import ScoringService
+
+@Suite("The evidence ledger", .serialized)
+struct LedgerTests {
+    private static let district = District.ID(UUID())
+    private static let street = Street.ID(UUID())
+
+    private static func event(
+        _ type: EventType, _ facts: CaseSnapshot, id: EventRecord.ID, at time: Timestamp
+    ) throws -> Event {
+        Event(
+            id: id, source: .dispatch, type: type, time: time, district: facts.districtID,
+            aggregateID: facts.caseID.rawValue, aggregateVersion: facts.version, lane: .routine,
+            data: Array(try JSONEncoder().encode(facts)))
+    }
+
+    private static func facts(
+        _ id: Case.ID, _ version: Int, _ state: CaseState, opened: Timestamp, responded: Timestamp? = nil,
+        resolved: Timestamp? = nil, district: District.ID = district
+    ) -> CaseSnapshot {
+        CaseSnapshot(
+            caseID: id, version: version, districtID: district, responsibleDistrictID: district, streetID: street,
+            kind: .hazard, category: "flooding", emergency: false, verified: true, severity: .normal, state: state,
+            place: Coordinate(lon: 114, lat: 22.5), openedAt: opened, respondDue: opened + .seconds(600),
+            resolveDue: opened + .seconds(3600), respondedAt: responded, resolvedAt: resolved)
+    }
+
+    /// Three versions of one case, as dispatch would have announced them.
+    private static func story(_ stage: ServiceStage, at opened: Timestamp) throws -> [Event] {
+        let id = Case.ID(stage.context.sources.randomUUID(opened))
+        func event(_ type: EventType, _ facts: CaseSnapshot) throws -> Event {
+            try Self.event(
+                type, facts, id: EventRecord.ID(stage.context.sources.randomUUID(opened)), at: opened)
+        }
+        return [
+            try event(.caseOpened, facts(id, 1, .filed, opened: opened)),
+            try event(.caseChanged, facts(id, 2, .handling, opened: opened, responded: opened + .seconds(60))),
+            try event(
+                .caseClosed,
+                facts(
+                    id, 3, .closed, opened: opened, responded: opened + .seconds(60), resolved: opened + .seconds(900))),
+        ]
+    }
+
+    private func deliver(_ events: [Event], to stage: ServiceStage) async throws {
+        for event in events {
+            _ = try await stage.context.background.segment(try LedgerHandler().effects(of: event).statements)
+        }
+    }
+
+    private func figure(_ stage: ServiceStage, month: String, districts: [UUID]? = nil) async throws -> [Int] {
+        let row = try await stage.context.background.query(
+            IndicatorStore.figure(
+                .init(level: nil, id: nil, month: month, timeZone: "Asia/Shanghai", districts: districts, kinds: nil)))[
+                0]
+        let (inTime, late, pending, excluded) = try row.decode((Int, Int, Int, Int).self)
+        return [inTime, late, pending, excluded]
+    }
+
+    private static let march = Timestamp("2026-03-15T04:00:00Z") ?? Timestamp(microseconds: 0)
+
+    @Test("any order and any repeat of the events gives the same figure")
+    func orderAndRepeats() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            let events = try Self.story(stage, at: Self.march)
+            try await deliver([events[2], events[0], events[1], events[2], events[0]], to: stage)
+            #expect(try await figure(stage, month: "2026-03") == [1, 0, 0, 0])
+            let rows = try await stage.context.background.query(
+                "SELECT count(*)::int FROM scoring.evidence WHERE event_id <> sluice.city()")
+            #expect(try rows.column(Int.self) == [3])
+        }
+    }
+
+    @Test("a case that is open counts on neither side until its clock has run out")
+    func pending() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            let now = stage.context.sources.now()
+            let month = CityCalendar.month(of: now, timeZone: "Asia/Shanghai")
+            let fresh = Case.ID(stage.context.sources.randomUUID(now))
+            try await deliver(
+                [
+                    try Self.event(
+                        .caseOpened, Self.facts(fresh, 1, .filed, opened: now),
+                        id: EventRecord.ID(stage.context.sources.randomUUID(now)), at: now)
+                ], to: stage)
+            #expect(try await figure(stage, month: month) == [0, 0, 1, 0])
+            try await deliver([try Self.story(stage, at: Self.march)[0]], to: stage)
+            #expect(try await figure(stage, month: "2026-03") == [0, 1, 0, 0])
+        }
+    }
+
+    @Test("months are those of the city's calendar")
+    func monthBounds() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            // Already April in Shenzhen, still March in UTC.
+            let night = try #require(Timestamp("2026-03-31T16:30:00Z"))
+            try await deliver(try Self.story(stage, at: night), to: stage)
+            #expect(try await figure(stage, month: "2026-03") == [0, 0, 0, 0])
+            #expect(try await figure(stage, month: "2026-04") == [1, 0, 0, 0])
+        }
+    }
+
+    @Test("another district's cases are not counted")
+    func districts() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            try await deliver(try Self.story(stage, at: Self.march), to: stage)
+            #expect(try await figure(stage, month: "2026-03", districts: [UUID()]) == [0, 0, 0, 0])
+            // Row-level security says the same without the query's help.
+            let seen = try await stage.context.http.query(
+                "SELECT count(*)::int FROM scoring.case_fact", scope: .districts([UUID()]))
+            #expect(try seen.column(Int.self) == [0])
+        }
+    }
+
+    @Test("catching up reads what the queue dropped, and a rebuild equals the live ledger")
+    func catchUpAndRebuild() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            let events = try Self.story(stage, at: Self.march)
+            // As dispatch's transactions would have written them.
+            for event in events {
+                try await stage.admin.run(
+                    """
+                    INSERT INTO dispatch.history (id, aggregate, aggregate_id, version, type, district_id, lane, actor,
+                                                  occurred_at, body)
+                    VALUES ('\(event.id)', 'case', '\(Identifier<Event>(event.aggregateID))', \(event.aggregateVersion),
+                            '\(event.type.rawValue)', '\(event.district)', 'r', 'test', '\(event.time)',
+                            '\(String(decoding: event.data, as: UTF8.self))'::jsonb)
+                    """)
+            }
+            // One of the three came by the queue.
+            try await deliver([events[1]], to: stage)
+            let ledger = Ledger(database: stage.context.background)
+            #expect(try await ledger.catchUp() == 3)
+            #expect(try await figure(stage, month: "2026-03") == [1, 0, 0, 0])
+            let comparison = try await ledger.compare()
+            #expect(comparison.isEqual, "\(comparison.differences)")
+            #expect(comparison.live == 3)
+            #expect(comparison.rebuiltCases == 1)
+            // Nothing new: the marks stand.
+            #expect(try await ledger.catchUp() == 0)
+        }
+    }
+
+    @Test("a comparison names what differs")
+    func comparisonNames() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            // Live only: no history knows of it.
+            try await deliver([try Self.story(stage, at: Self.march)[0]], to: stage)
+            let comparison = try await Ledger(database: stage.context.background).compare()
+            #expect(Set(comparison.differences.map(\.whereFound)) == ["only live"])
+            #expect(comparison.differences.count == 2)
+        }
+    }
+
+    @Test("a body that is none is poison")
+    func poison() throws {
+        var event = Event(
+            id: Identifier(UUID()), source: .dispatch, type: .caseOpened, time: Self.march, district: Self.district,
+            aggregateID: UUID(), aggregateVersion: 1, lane: .routine, data: Array("{}".utf8))
+        #expect(throws: Poison.self) { try LedgerHandler().effects(of: event) }
+        event.canary = true
+        #expect(try LedgerHandler().effects(of: event).statements.isEmpty)
+    }
+}
+
+@Suite("The routes of scoring")
+struct ScoringDocumentTests {
+    @Test("are all described")
+    func described() async throws {
+        try await ServiceStage.with(.scoring) { stage in
+            let (router, document) = ScoringService(stage.context).routes()
+            #expect(document.differences(from: router) == [])
+        }
+    }
+
+    @Test(
+        "months have one form",
+        arguments: [
+            ("2026-07", true), ("2026-12", true), ("2026-13", false), ("2026-00", false), ("26-07", false),
+            ("2026-7", false), ("2026-07-01", false), ("１２３４-05", false), ("", false), ("1999-01", false),
+        ])
+    func months(text: String, isMonth: Bool) {
+        #expect(CityCalendar.isMonth(text) == isMonth)
+    }
+}
