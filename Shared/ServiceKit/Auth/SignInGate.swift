@@ -37,15 +37,28 @@ struct SignInGate: Sendable {
             do {
                 signIn(try await verifier.verify(parts[1]), &context)
             } catch {
+                try requireKeys(error)
                 context.logger.info("A token was refused", metadata: ["reason": "\(error.rawValue)"])
                 throw .invalidToken
             }
         } else if let token = cookie(request) {
             // A cookie is sent whether its owner wants it or not. If it is stale, the request is simply nobody's.
-            guard let claims = try? await verifier.verify(token) else { return }
+            let claims: Claims
+            do {
+                claims = try await verifier.verify(token)
+            } catch {
+                try requireKeys(error)
+                return
+            }
             try requireSameSite(request)
             signIn(claims, &context)
         }
+    }
+
+    /// While no key could be read (a start without the database), nobody's token is wrong: a client that got 401 would
+    /// throw a good one away.
+    private func requireKeys(_ fault: Token.Fault) throws(Problem) {
+        if fault == .unknownKey, !verifier.isReady { throw .unavailable() }
     }
 
     private func signIn(_ claims: Claims, _ context: inout APIContext) {
