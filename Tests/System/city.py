@@ -64,6 +64,14 @@ class Person(httpx.Client):
         assert answer["steps"][0]["outcome"] == "applied", answer["steps"]
         return answer["steps"][0]
 
+    def finish_work(self):
+        """A crew finishes the job in its hands and hands back the rest."""
+        for order in self.seen("/v1/orders", params={"open": "true", "limit": 200})["items"]:
+            kinds = ["on_site", "done"] if order["state"] in ("en_route", "on_site") else ["decline"]
+            self.act(f"/v1/orders/{order['order_id']}/steps", {"steps": [
+                {"id": new_id(), "kind": kind, "observed_at": now(), "based_on": order["version"], "note": "end of test"}
+                for kind in kinds]})
+
     def decide(self, case_id, act, body):
         """A dispatcher's decision on the case as it is now."""
         for _ in range(20):
@@ -109,7 +117,16 @@ class City:
             "lat": round(SOUTH + 0.003 + row * 0.0021 + self._shift, 6)}
 
     def calm(self, slug):
-        """Rejects every open case of the district, so that none of another test is before ours in the queue."""
+        """Sends the district's crews home and rejects its open cases, so that no other test's are before ours."""
+        for row in self.stack.rows(
+                "SELECT a.login, s.shift_id FROM dispatch.crew_slot s JOIN dispatch.crew_member m USING (crew_id)"
+                " JOIN intake.account a USING (account_id)"
+                " WHERE s.district_id = %s AND (s.shift_id IS NOT NULL OR s.active_order IS NOT NULL)",
+                self.district(slug)):
+            crew = self.person(row["login"])
+            crew.finish_work()
+            if row["shift_id"]:
+                crew.act(f"/v1/shifts/{row['shift_id']}/end", {})
         dispatcher, left = self.person("dispatcher"), set()
         open_states = "received,filed,dispatched,handling,verification,reopened,suspended"
         while True:
