@@ -69,7 +69,7 @@ struct ImportTests {
             #expect(counts == ImportCounts(read: 7, added: 2, changed: 0, refused: 5))
             #expect(
                 issues == [
-                    ["1", "repaired", "no_node"], ["1", "repaired", "zero"], ["2", "repaired", "not_positive"],
+                    ["1", "repaired", "zero"], ["1", "repaired", "no_node"], ["2", "repaired", "not_positive"],
                     ["3", "refused", "duplicate"], ["4", "refused", "missing"], ["5", "refused", "invalid"],
                     ["6", "refused", "wrong_type"], ["7", "refused", "outside_district"],
                 ])

@@ -53,7 +53,7 @@ struct ReleaseLoop: Service {
     // MARK: - Lists
 
     func clearLists() async throws {
-        let crews = try await database.query("SELECT crew_id FROM dispatch.crew_slot WHERE clear_list")
+        let crews = try await database.query(CrewStore.withListsToClear)
         for crew in try crews.column(Crew.ID.self) {
             let listed = try await database.query(OrderStore.listed(of: crew, limit: 50)).map { try OrderRecord($0) }
             try await release(

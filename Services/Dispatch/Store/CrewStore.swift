@@ -34,6 +34,9 @@ extension SlotRecord {
 
 /// The statements on crews and what they are doing.
 enum CrewStore {
+    /// Crews whose lists are to be emptied.
+    static let withListsToClear: SQL = "SELECT crew_id FROM dispatch.crew_slot WHERE clear_list"
+
     static let slotColumns: SQL = """
         crew_id, district_id, shift_id, active_order, active_emergency, active_severity, active_state, listed,
         clear_list, free_since, unanswered

@@ -40,13 +40,7 @@ public struct Keyring: Sendable {
     /// Reads the keyring; the first instance of all makes it. Throws if the master key does not open it.
     public static func load(master: MasterKey, database: PostgresClient) async throws -> Keyring {
         let fresh = try master.wrap(SymmetricKey(size: .bits256), purpose: "keyring")
-        let rows = try await database.segment([
-            """
-            INSERT INTO intake.keyring (name, wrapped_key) VALUES (\(name), \(fresh))
-            ON CONFLICT (name) DO NOTHING
-            """,
-            "SELECT wrapped_key FROM intake.keyring WHERE name = \(name)",
-        ])
+        let rows = try await database.segment(KeyStore.keyring(name, fresh: fresh))
         guard let wrapped = try rows[1].first?.decode(0, as: Bytes.self) else { throw KeyringError.missing }
         do {
             return Keyring(root: try master.unwrap(wrapped.bytes, purpose: "keyring"))

@@ -78,13 +78,7 @@ public final class SigningKeys: Service, Sendable {
     }
 
     private func read() async throws -> [Stored] {
-        let rows = try await database.query(
-            """
-            SELECT kid, wrapped_private, not_before, not_after
-            FROM intake.signing_key
-            WHERE not_after > \(now()) AND wrapped_private IS NOT NULL
-            ORDER BY not_before
-            """)
+        let rows = try await database.query(KeyStore.signingKeys(now: now()))
         return try rows.map { row in
             let kid: String = try row.decode(0)
             let wrapped: Bytes = try row.decode(1)
@@ -105,19 +99,11 @@ public final class SigningKeys: Service, Sendable {
         let start = isFirst ? present : present + Self.publishedAhead
         let end = start + Self.signingPeriod + Self.verifiesLonger
         let enough = present + Self.rotatesAhead + Self.verifiesLonger
-        // Two instances at once would both make one: the second waits for the first and then finds its key.
-        // The insert's snapshot is younger than the lock, so it sees what the first one made.
         try await database.transaction { transaction in
-            _ = try await transaction.commit([
-                "SELECT pg_advisory_xact_lock(hashtextextended('intake.signing_key', 0))",
-                """
-                INSERT INTO intake.signing_key (kid, alg, public_key, wrapped_private, created_at, not_before, not_after)
-                SELECT \(kid), 'EdDSA', \(publicKey), \(wrapped), \(present), \(start), \(end)
-                WHERE NOT EXISTS (
-                    SELECT FROM intake.signing_key
-                    WHERE wrapped_private IS NOT NULL AND not_after > \(enough))
-                """,
-            ])
+            _ = try await transaction.commit(
+                KeyStore.addSigningKey(
+                    kid: kid, publicKey: publicKey, wrapped: wrapped, now: present, start: start, end: end,
+                    enough: enough))
         }
     }
 }

@@ -22,27 +22,20 @@ public struct IdempotencyKey: Sendable {
 
     /// For the first statement of a decision whose answer is not known yet; its last trip says `complete`.
     public var claim: SQL {
-        """
-        INSERT INTO \(identifier: service.schema).idempotency (key_hash, fingerprint)
-        VALUES (\(hash), \(fingerprint))
-        """
+        IdempotencyStore.claim(service.schema, hash: hash, fingerprint: fingerprint)
     }
 
     /// For the first statement of a segment, whose answer is known beforehand.
     public func claim(_ answer: StoredResponse) throws -> SQL {
-        """
-        INSERT INTO \(identifier: service.schema).idempotency (key_hash, fingerprint, status, answer)
-        VALUES (\(hash), \(fingerprint), \(answer.status.code), \(try answer.sealed(seal)))
-        """
+        IdempotencyStore.claim(
+            service.schema, hash: hash, fingerprint: fingerprint, status: answer.status.code,
+            answer: try answer.sealed(seal))
     }
 
     /// In the same transaction as `claim`, once the answer is known.
     public func complete(_ answer: StoredResponse) throws -> SQL {
-        """
-        UPDATE \(identifier: service.schema).idempotency
-        SET status = \(answer.status.code), answer = \(try answer.sealed(seal))
-        WHERE key_hash = \(hash)
-        """
+        IdempotencyStore.complete(
+            service.schema, hash: hash, status: answer.status.code, answer: try answer.sealed(seal))
     }
 }
 
@@ -82,10 +75,7 @@ public enum Idempotency {
     /// another body, 409 if the first request was cut off before it had an answer.
     public static func replay(for key: IdempotencyKey, using database: PostgresClient) async throws -> Response? {
         let rows = try await database.query(
-            """
-            SELECT fingerprint, status, answer FROM \(identifier: key.service.schema).idempotency
-            WHERE key_hash = \(key.hash)
-            """, scope: .none)
+            IdempotencyStore.stored(key.service.schema, hash: key.hash), scope: .none)
         guard let row = rows.first else { return nil }
         guard try row.decode("fingerprint", as: Bytes.self).bytes == key.fingerprint else {
             throw Problem(

@@ -55,7 +55,7 @@ final class ViewCheck: Sendable {
         if isFine.withLock({ $0 }) { return .ok }
         do {
             let missing = try await database.query(
-                "SELECT view_name FROM sluice.missing_sentinels(\(views)::text[]) AS missing(view_name)", scope: .none)
+                SentinelStore.missing(views), scope: .none)
             let names = try missing.column(String.self)
             if !names.isEmpty { return .failed("cannot be read: \(names.joined(separator: ", "))") }
             isFine.withLock { $0 = true }
