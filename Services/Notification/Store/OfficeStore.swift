@@ -69,7 +69,7 @@ enum OfficeStore {
         UPDATE notification.office
         SET name_zh = coalesce(\(nameZH)::text, name_zh), name_en = coalesce(\(nameEN)::text, name_en),
             active = coalesce(\(active)::boolean, active), version = version + 1
-        WHERE office_id = \(id) AND version = \(version)::int
+        WHERE office_id = \(id) AND version = \(version)::bigint
         RETURNING version
         """
     }
@@ -126,7 +126,7 @@ enum OfficeStore {
                                   ELSE clock_timestamp() + interval '1 day' END,
             secret = coalesce(\(secret)::bytea, channel.secret),
             active = coalesce(\(active)::boolean, active), version = version + 1
-        WHERE channel_id = \(id) AND version = \(version)::int
+        WHERE channel_id = \(id) AND version = \(version)::bigint
         RETURNING version
         """
     }
