@@ -28,7 +28,9 @@ struct LiveRoutes: Sendable {
             Operation.Parameter(
                 "Last-Event-ID", .string(pattern: "^[0-9]{1,18}$"), in: .header, required: false, "The last one seen.")
         ],
-        answers: [Operation.Answer(.ok, "A stream that does not end", .of(("text/event-stream", .string())))])
+        answers: [
+            Operation.Answer(.ok, "A stream that does not end", .of(("text/event-stream", .object([], open: true))))
+        ])
 
     private func live(_ request: Request, _ context: APIContext) async throws -> Response {
         let claims = try context.require(.dispatcher, .manager, .office, .admin)
