@@ -232,6 +232,16 @@ extension ServerTests {
             }
         }
 
+        @Test func anEventThatCallsForNothingIsDoneAllTheSame() async throws {
+            try await withCity { city in
+                await city.consume(.routine, Indifferent())
+                let publisher = await city.publisher()
+                for _ in 0..<10 { _ = await publisher.send(City.report()) }
+                try await eventually("all are in the inbox") { try await city.count("dispatch.inbox") == 10 }
+                #expect(try await city.count("dispatch.effect") == 0)
+            }
+        }
+
         @Test func whatAHandlerAnnouncesIsSentOn() async throws {
             try await withCity { city in
                 let handler = Deciding(
@@ -263,4 +273,13 @@ private struct MutingSegment: SegmentHandler {
         try mute(event)
         return (["INSERT INTO dispatch.effect (event_id) VALUES (\(event.id))"], [])
     }
+}
+
+/// Decides that nothing is to be done.
+private struct Indifferent: DecisionHandler {
+    func plan(_ events: [Event]) throws -> (locks: [AdvisoryLock], look: [SQL], plan: Int) { ([], [], 0) }
+
+    func decide(
+        _ events: [Event], plan: Int, rows: [Rows], now: Timestamp
+    ) throws -> (writes: [SQL], announcements: [Announcement]) { ([], []) }
 }
