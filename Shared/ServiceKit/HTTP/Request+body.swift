@@ -27,6 +27,8 @@ extension Request {
     /// Reads and decodes a JSON body strictly. Throws a `Problem`: 415 for another content type, 413 over `limit` bytes,
     /// 400 for what is not JSON (broken UTF-8, nesting over 32 levels, duplicate names), 422 for fields that are missing,
     /// unknown or of the wrong type.
+    // Inlined into a handler, this crashes the optimiser of Swift 6.3.1 in release builds ("splitting coroutine").
+    @inline(never)
     public func json<T: Decodable>(_ type: T.Type = T.self, limit: Int = jsonLimit) async throws -> T {
         try await jsonBody(limit: limit).decode(type)
     }
