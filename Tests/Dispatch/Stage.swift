@@ -32,6 +32,12 @@ struct Stage: Sendable {
         _ environment: [String: String] = [:], _ body: @Sendable (Stage) async throws -> T
     ) async throws -> T {
         let server = try PrivatePostgres.shared()
+        return try await server.inTurn { try await with(environment, on: server, body) }
+    }
+
+    private static func with<T: Sendable>(
+        _ environment: [String: String], on server: PrivatePostgres, _ body: @Sendable (Stage) async throws -> T
+    ) async throws -> T {
         let database = try await server.copiedDatabase()
         var settings = [
             "SLUICE_DB_PORT": "\(server.port)", "SLUICE_DB_NAME": database,

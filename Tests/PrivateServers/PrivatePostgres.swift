@@ -24,6 +24,7 @@ public final class PrivatePostgres: Sendable {
     public let port: Int
     private let folder: String
     private let standardInput = Pipe()
+    let turnstile = Turnstile(places: 8)
 
     private init() throws {
         folder = "/tmp/sluice-test-" + UUID().uuidString.prefix(8)

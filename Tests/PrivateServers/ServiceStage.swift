@@ -20,6 +20,13 @@ public struct ServiceStage: Sendable {
         _ body: @Sendable (ServiceStage) async throws -> T
     ) async throws -> T {
         let server = try PrivatePostgres.shared()
+        return try await server.inTurn { try await with(service, environment, on: server, body) }
+    }
+
+    private static func with<T: Sendable>(
+        _ service: ServiceName, _ environment: [String: String], on server: PrivatePostgres,
+        _ body: @Sendable (ServiceStage) async throws -> T
+    ) async throws -> T {
         let database = try await server.copiedDatabase()
         var settings = [
             "SLUICE_DB_PORT": "\(server.port)", "SLUICE_DB_NAME": database,
