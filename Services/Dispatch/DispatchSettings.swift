@@ -5,7 +5,7 @@ struct DispatchSettings: Sendable {
     /// How long an order may stay unanswered before it goes to another crew.
     var patience = ReleaseLoop.Patience(emergency: .seconds(60), routine: .seconds(1_800))
     /// Cases that one round of routine claims takes: at full pressure, and at none.
-    var routineClaims = 10...100
+    var routineClaims = 10...400
     /// How often the queue is looked at though nobody called.
     var claimInterval = Duration.milliseconds(250)
     /// Milliseconds of the lane's own time.

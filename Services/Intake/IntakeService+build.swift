@@ -90,7 +90,7 @@ public struct IntakeService: Sendable {
                 maximum: settings.routineMaximum, floor: settings.routineFloor, share: { flow.share }),
             keyring: keyring, master: master, messaging: context.messaging, sources: context.sources,
             publicURL: context.configuration.publicURL, logger: context.logger, database: context.http,
-            lane: context.lane)
+            together: GroupCommit(context.http), lane: context.lane)
     }
 
     private func uploads(

@@ -28,11 +28,9 @@ public struct Cell: Hashable, Comparable, Sendable {
     /// Every cell that a circle touches, sorted. Two places no further apart than `radius` always share one, because
     /// each place lies in its own cell.
     public static func touched(by place: Coordinate, radius: Metres) -> [Cell] {
-        let latitude = radius.rawValue / Geodesy.metresPerDegree
-        // Towards the poles a degree of longitude shrinks; the floor keeps the count of cells finite.
-        let longitude = latitude / max(0.05, Geodesy.cosine(degrees: abs(place.lat) + latitude))
-        let low = Cell(of: Coordinate(lon: place.lon - longitude, lat: place.lat - latitude))
-        let high = Cell(of: Coordinate(lon: place.lon + longitude, lat: place.lat + latitude))
+        let box = PlaceBox(around: place, radius: radius)
+        let low = Cell(of: Coordinate(lon: box.west, lat: box.south))
+        let high = Cell(of: Coordinate(lon: box.east, lat: box.north))
         var cells: [Cell] = []
         for y in low.y...high.y {
             for x in low.x...high.x { cells.append(Cell(x: x, y: y)) }

@@ -124,6 +124,9 @@ struct Claiming: Sendable {
 
     // MARK: - Routine work
 
+    /// Transactions of one round that are under way at once. Each holds one crew, so they never wait for one another.
+    private static let routineWidth = 4
+
     /// One round over the head of the queue: a transaction a crew, for all cases that it is the nearest for.
     /// - Returns: how many cases got a place in a crew's list.
     @discardableResult
@@ -137,15 +140,23 @@ struct Claiming: Sendable {
             if byCrew[crew] == nil { order.append(crew) }
             byCrew[crew, default: []].append(try row.decode("case_id"))
         }
-        var claimed = 0
-        for crew in order {
-            do {
-                claimed += try await list(byCrew[crew] ?? [], for: crew)
-            } catch let error as PostgresError where error.isLockTimeout || error.sqlState == "40P01" {
-                continue
+        return try await withThrowingTaskGroup(of: Int.self) { group in
+            var claimed = 0
+            for (index, crew) in order.enumerated() {
+                if index >= Self.routineWidth, let count = try await group.next() { claimed += count }
+                group.addTask { [wanted = byCrew[crew] ?? []] in try await listUnlessLocked(wanted, for: crew) }
             }
+            for try await count in group { claimed += count }
+            return claimed
         }
-        return claimed
+    }
+
+    private func listUnlessLocked(_ wanted: [Case.ID], for crew: Crew.ID) async throws -> Int {
+        do {
+            return try await list(wanted, for: crew)
+        } catch let error as PostgresError where error.isLockTimeout || error.sqlState == "40P01" {
+            return 0
+        }
     }
 
     private func list(_ wanted: [Case.ID], for crew: Crew.ID) async throws -> Int {

@@ -23,6 +23,8 @@ struct TriageFold {
     }
 
     private var entries: [Case.ID: Entry] = [:]
+    /// By the number of the cell: a report is compared with those of the cells that its circle touches.
+    private var byCell: [Int64: [Case.ID]] = [:]
     /// In the order in which they were first touched.
     private var touched: [Case.ID] = []
     private let orders: [Case.ID: OrderRecord]
@@ -35,7 +37,10 @@ struct TriageFold {
         known: [CaseRecord], orders: [OrderRecord], storm: [District.ID: StormLevel],
         categories: [String: CategoryTerms], sources: Sources, now: Timestamp
     ) {
-        for record in known { entries[record.caseID] = Entry(old: record, record: record) }
+        for record in known where entries[record.caseID] == nil {
+            entries[record.caseID] = Entry(old: record, record: record)
+            byCell[record.cell, default: []].append(record.caseID)
+        }
         self.orders = Dictionary(orders.map { ($0.caseID, $0) }) { first, _ in first }
         self.storm = storm
         self.categories = categories
@@ -45,7 +50,7 @@ struct TriageFold {
 
     mutating func file(_ report: ReportSnapshot, terms: CategoryTerms, event: Event, into changes: inout Changes) {
         // The canary's rounds are alone: each runs the whole path and touches nobody's case.
-        let sites = event.canary ? [] : entries.values.filter { !$0.record.canary }.map(\.record.site)
+        let sites = event.canary ? [] : sites(near: report.place, radius: terms.mergeRadius)
         let decision = Triage.decide(report, terms: terms, sites: sites)
         let caseID: Case.ID
         switch decision.outcome {
@@ -65,6 +70,7 @@ struct TriageFold {
             record.reason = decision.reason
             entries[caseID] = Entry(
                 old: nil, record: record, cause: Changes.Cause(event), queue: .needsCrew)
+            byCell[record.cell, default: []].append(caseID)
             touched.append(caseID)
         }
         changes.reports.append(
@@ -73,6 +79,14 @@ struct TriageFold {
             changes.decide(
                 .triage, decision.outcome.word, decision.reason, about: record, report: report.reportID,
                 inputs: inputs(report, terms, decision), ruleVersion: Triage.ruleVersion)
+        }
+    }
+
+    private func sites(near place: Coordinate, radius: Metres) -> [Triage.Site] {
+        Cell.touched(by: place, radius: radius).flatMap { cell in
+            (byCell[cell.number] ?? []).compactMap { id in
+                entries[id].flatMap { $0.record.canary ? nil : $0.record.site }
+            }
         }
     }
 

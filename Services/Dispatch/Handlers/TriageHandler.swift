@@ -24,7 +24,8 @@ struct TriageHandler: DecisionHandler {
     func plan(_ events: [Event]) throws -> (locks: [AdvisoryLock], look: [SQL], plan: Plan) {
         var plan = Plan()
         var locks: [AdvisoryLock] = []
-        var cells: Set<GroupedCell> = []
+        // Each cell with what of it the reports' circles cover.
+        var cells: [GroupedCell: PlaceBox] = [:]
         var districts: Set<District.ID> = []
         for event in events where event.type == .reportReceived {
             let report = try event.body(as: ReportSnapshot.self)
@@ -33,14 +34,18 @@ struct TriageHandler: DecisionHandler {
             plan.reports[event.id] = report
             plan.terms[event.id] = terms
             districts.insert(report.districtID)
+            let box = PlaceBox(around: report.place, radius: terms.mergeRadius)
             for cell in Cell.touched(by: report.place, radius: terms.mergeRadius) {
-                if cells.insert(GroupedCell(group: terms.group, cell: cell)).inserted {
+                let grouped = GroupedCell(group: terms.group, cell: cell)
+                if cells[grouped]?.formUnion(box) == nil {
+                    cells[grouped] = box
                     locks.append(.cell(x: Int(cell.x), y: Int(cell.y), group: terms.group))
                 }
             }
         }
         guard !plan.reports.isEmpty else { return ([], [], plan) }
-        let places = cells.sorted().map { (group: $0.group, cell: $0.cell) }
+        let places = cells.sorted { $0.key < $1.key }
+            .map { (group: $0.key.group, cell: $0.key.cell, box: $0.value) }
         var look = [
             ReportStateStore.decided(plan.reports.values.map(\.reportID).sorted()),
             CategoryStore.stormLevels(districts.sorted()),

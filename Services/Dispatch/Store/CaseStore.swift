@@ -96,20 +96,34 @@ enum CaseStore {
         """
     }
 
-    /// The cases in these cells that a report might belong to: the open ones heard of last, and those closed a short
-    /// time ago. The cells only narrow the search; the rule measures.
-    static func neighbours(_ places: [(group: String, cell: Cell)]) -> SQL {
+    /// A cell, and the part of it that reports of now are near to.
+    typealias Neighbourhood = (group: String, cell: Cell, box: PlaceBox)
+
+    static func unnested(_ places: [Neighbourhood]) -> SQL {
+        """
+        unnest(
+            \(places.map(\.group))::text[], \(places.map(\.cell.number)), \(places.map(\.box.west)),
+            \(places.map(\.box.south)), \(places.map(\.box.east)), \(places.map(\.box.north))
+        ) AS k (category_group, cell, west, south, east, north)
+        """
+    }
+
+    /// The cases that a report might belong to, by cell and the part of it that reports of now are near to: the open
+    /// ones heard of last, and those closed a short time ago. This only narrows the search; the rule measures.
+    static func neighbours(_ places: [Neighbourhood]) -> SQL {
         """
         SELECT \(neighbourColumns), c.number
-        FROM unnest(\(places.map(\.group))::text[], \(places.map(\.cell.number))) AS k (category_group, cell)
+        FROM \(unnested(places))
         CROSS JOIN LATERAL (
             (SELECT * FROM dispatch.case_file o
              WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state IN \(openStates)
+               AND o.lon BETWEEN k.west AND k.east AND o.lat BETWEEN k.south AND k.north
              ORDER BY o.last_report_at DESC
              LIMIT 40)
             UNION ALL
             (SELECT * FROM dispatch.case_file o
              WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state = 'closed'
+               AND o.lon BETWEEN k.west AND k.east AND o.lat BETWEEN k.south AND k.north
              ORDER BY o.closed_at DESC
              LIMIT 5)
         ) c

@@ -80,32 +80,53 @@ enum CrewStore {
 
     // MARK: - Candidates
 
-    /// Crews that could take an emergency, nearest first. `home` and loans make `districts`.
+    /// Crews that could take an emergency. The nearest free ones come by the index of positions, so that the cost does
+    /// not grow with the number of crews; those that did not answer before, those on loan and those that would have to
+    /// give up something are looked at besides, since the rule may want them. `district` and the rest name columns.
     static func candidates(lon: SQL, lat: SQL, district: SQL, skills: SQL, excluded: SQL, severity: SQL, canary: SQL)
         -> SQL
     {
-        """
-        SELECT s.crew_id, c.name, c.skills, c.list_limit, s.shift_id, s.active_order, s.active_emergency,
-               s.active_severity, s.active_state, s.listed, s.clear_list, s.free_since, s.unanswered, s.district_id,
-               p.lon AS crew_lon, p.lat AS crew_lat,
-               c.district_id = \(district) AS is_home
-        FROM dispatch.crew_position p
-        JOIN dispatch.crew_slot s USING (crew_id)
-        JOIN dispatch.crew c USING (crew_id)
-        WHERE s.shift_id IS NOT NULL AND c.active AND c.canary = \(canary)
-          AND (s.active_order IS NULL
-               OR (s.active_emergency AND s.active_severity < \(severity)
-                   AND s.active_state IN ('assigned', 'accepted')))
-          AND \(skills) <@ c.skills AND NOT s.crew_id = ANY (\(excluded))
-          AND (c.district_id = \(district)
-               OR EXISTS (
-                   SELECT FROM dispatch.crew_loan l
-                   WHERE l.crew_id = c.crew_id AND l.district_id = \(district)
-                     AND clock_timestamp() BETWEEN l.since AND l.until))
-        ORDER BY s.active_order IS NOT NULL, s.unanswered,
-                 p.location <-> ST_SetSRID(ST_MakePoint(\(lon), \(lat)), 4326)::geography
-        LIMIT 8
-        """
+        let columns: SQL = """
+            s.crew_id, c.name, c.skills, c.list_limit, s.shift_id, s.active_order, s.active_emergency,
+            s.active_severity, s.active_state, s.listed, s.clear_list, s.free_since, s.unanswered, s.district_id,
+            p.lon AS crew_lon, p.lat AS crew_lat, c.district_id = \(district) AS is_home
+            """
+        let fits: SQL = """
+            s.shift_id IS NOT NULL AND c.active AND c.canary = \(canary) AND \(skills) <@ c.skills
+            AND NOT s.crew_id = ANY (\(excluded))
+            """
+        let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(\(lon), \(lat)), 4326)::geography"
+        let displaceable: SQL = """
+            s.active_emergency AND s.active_severity < \(severity) AND s.active_state IN ('assigned', 'accepted')
+            """
+        return """
+            (SELECT \(columns)
+             FROM dispatch.crew_position p
+             JOIN dispatch.crew_slot s USING (crew_id)
+             JOIN dispatch.crew c USING (crew_id)
+             WHERE p.district_id = \(district) AND s.active_order IS NULL AND s.unanswered = 0 AND \(fits)
+             ORDER BY \(distance)
+             LIMIT 8)
+            UNION ALL
+            (SELECT \(columns)
+             FROM dispatch.crew_position p
+             JOIN dispatch.crew_slot s USING (crew_id)
+             JOIN dispatch.crew c USING (crew_id)
+             WHERE p.district_id = \(district) AND \(fits)
+               AND (s.active_order IS NULL AND s.unanswered > 0 OR \(displaceable))
+             ORDER BY s.active_order IS NOT NULL, s.unanswered, s.active_severity, \(distance)
+             LIMIT 8)
+            UNION ALL
+            (SELECT \(columns)
+             FROM dispatch.crew_loan l
+             JOIN dispatch.crew_slot s USING (crew_id)
+             JOIN dispatch.crew c USING (crew_id)
+             JOIN dispatch.crew_position p USING (crew_id)
+             WHERE l.district_id = \(district) AND clock_timestamp() BETWEEN l.since AND l.until
+               AND c.district_id <> \(district) AND \(fits) AND (s.active_order IS NULL OR \(displaceable))
+             ORDER BY s.active_order IS NOT NULL, s.unanswered, \(distance)
+             LIMIT 8)
+            """
     }
 
     /// One crew as a candidate for routine work; its slot is read under its lock.

@@ -72,16 +72,17 @@ enum OrderStore {
         """
     }
 
-    /// Open orders of the open cases in these cells.
-    static func openOrders(near places: [(group: String, cell: Cell)]) -> SQL {
+    /// Open orders of the open cases that `CaseStore.neighbours` finds.
+    static func openOrders(near places: [CaseStore.Neighbourhood]) -> SQL {
         """
         SELECT \(columns) FROM dispatch.work_order
         WHERE released_at IS NULL
           AND case_id IN (
               SELECT c.case_id
-              FROM unnest(\(places.map(\.group))::text[], \(places.map(\.cell.number))) AS k (category_group, cell)
+              FROM \(CaseStore.unnested(places))
               JOIN dispatch.case_file c
-                  ON c.category_group = k.category_group AND c.cell = k.cell AND c.state IN \(CaseStore.openStates))
+                  ON c.category_group = k.category_group AND c.cell = k.cell AND c.state IN \(CaseStore.openStates)
+                 AND c.lon BETWEEN k.west AND k.east AND c.lat BETWEEN k.south AND k.north)
         ORDER BY order_id
         """
     }

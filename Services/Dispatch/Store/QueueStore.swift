@@ -143,73 +143,94 @@ enum QueueStore {
     /// could take are passed over; nothing is locked yet.
     static func firstEmergency(passingOver skipped: [Case.ID]) -> SQL {
         """
-        WITH waiting AS MATERIALIZED (
+        SELECT \(waitingColumns), k.*
+        FROM (
             SELECT * FROM dispatch.claim_queue w
             WHERE w.emergency AND w.not_before <= clock_timestamp() AND NOT w.case_id = ANY (\(skipped))
               AND EXISTS (SELECT FROM dispatch.crew_slot s WHERE s.shift_id IS NOT NULL)
             ORDER BY w.verified DESC, w.severity DESC, w.since, w.case_id
             LIMIT 200
-        )
-        SELECT \(waitingColumns), k.*
-        FROM waiting q
+        ) q
         CROSS JOIN LATERAL (
             \(CrewStore.candidates(
                 lon: "q.lon", lat: "q.lat", district: "q.district_id", skills: "q.skills", excluded: "q.excluded",
                 severity: "q.severity", canary: "q.canary"))
         ) k
         ORDER BY q.verified DESC, q.severity DESC, q.since, q.case_id
-        LIMIT 8
+        LIMIT 24
         """
     }
 
     /// The head of the routine queue with the nearest crew that has room for each, oldest and most severe first.
     /// `skillKeys` are the distinct sets of skills that categories ask for: one short index scan for each.
     static func routineHead(skillKeys: [String], limit: Int) -> SQL {
-        """
-        WITH crew AS MATERIALIZED (
-            SELECT s.crew_id, c.skills, p.lon, p.lat, cos(radians(p.lat)) AS narrowing,
-                   ARRAY (
-                       SELECT c.district_id
-                       UNION
-                       SELECT l.district_id FROM dispatch.crew_loan l
-                       WHERE l.crew_id = s.crew_id AND clock_timestamp() BETWEEN l.since AND l.until) AS districts
-            FROM dispatch.crew_slot s
-            JOIN dispatch.crew c USING (crew_id)
-            JOIN dispatch.crew_position p USING (crew_id)
-            WHERE s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
-              AND s.listed < c.list_limit AND c.active AND NOT c.canary
-        ),
-        lot AS (
-            SELECT DISTINCT d.district_id, k.skill_key
-            FROM crew
-            CROSS JOIN unnest(crew.districts) AS d (district_id)
-            JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
-                ON string_to_array(k.skill_key, ',') <@ crew.skills
-        ),
-        head AS (
-            SELECT q.*
-            FROM lot
-            CROSS JOIN LATERAL (
-                SELECT * FROM dispatch.claim_queue w
-                WHERE NOT w.emergency AND w.district_id = lot.district_id AND w.skill_key = lot.skill_key
-                ORDER BY w.severity DESC, w.since, w.case_id
+        let hasRoom: SQL = """
+            s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
+            AND s.listed < c.list_limit AND c.active AND NOT c.canary
+            """
+        let fits: SQL = "head.skills <@ c.skills AND NOT c.crew_id = ANY (head.excluded)"
+        let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(head.lon, head.lat), 4326)::geography"
+        return """
+            WITH room AS MATERIALIZED (
+                SELECT c.crew_id, c.district_id, c.skills
+                FROM dispatch.crew_slot s
+                JOIN dispatch.crew c USING (crew_id)
+                WHERE \(hasRoom)
+            ),
+            reach AS (
+                SELECT district_id, skills FROM room
+                UNION
+                SELECT l.district_id, room.skills
+                FROM dispatch.crew_loan l
+                JOIN room USING (crew_id)
+                WHERE clock_timestamp() BETWEEN l.since AND l.until
+            ),
+            lot AS (
+                SELECT DISTINCT reach.district_id, k.skill_key
+                FROM reach
+                JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
+                    ON string_to_array(k.skill_key, ',') <@ reach.skills
+            ),
+            head AS (
+                SELECT q.*
+                FROM lot
+                CROSS JOIN LATERAL (
+                    SELECT * FROM dispatch.claim_queue w
+                    WHERE NOT w.emergency AND w.district_id = lot.district_id AND w.skill_key = lot.skill_key
+                    ORDER BY w.severity DESC, w.since, w.case_id
+                    LIMIT \(limit)
+                ) q
+                WHERE q.not_before <= clock_timestamp()
+                ORDER BY q.severity DESC, q.since, q.case_id
                 LIMIT \(limit)
-            ) q
-            WHERE q.not_before <= clock_timestamp()
-            ORDER BY q.severity DESC, q.since, q.case_id
-            LIMIT \(limit)
-        )
-        SELECT head.case_id, near.crew_id
-        FROM head
-        CROSS JOIN LATERAL (
-            SELECT crew.crew_id
-            FROM crew
-            WHERE head.district_id = ANY (crew.districts) AND head.skills <@ crew.skills
-              AND NOT crew.crew_id = ANY (head.excluded)
-            ORDER BY power((crew.lon - head.lon) * crew.narrowing, 2) + power(crew.lat - head.lat, 2), crew.crew_id
-            LIMIT 1
-        ) near
-        ORDER BY head.severity DESC, head.since, head.case_id
-        """
+            )
+            SELECT head.case_id, near.crew_id
+            FROM head
+            CROSS JOIN LATERAL (
+                SELECT n.crew_id
+                FROM (
+                    (SELECT c.crew_id, \(distance) AS distance
+                     FROM dispatch.crew_position p
+                     JOIN dispatch.crew_slot s USING (crew_id)
+                     JOIN dispatch.crew c USING (crew_id)
+                     WHERE p.district_id = head.district_id AND \(hasRoom) AND \(fits)
+                     ORDER BY \(distance)
+                     LIMIT 1)
+                    UNION ALL
+                    (SELECT c.crew_id, \(distance) AS distance
+                     FROM dispatch.crew_loan l
+                     JOIN dispatch.crew_slot s USING (crew_id)
+                     JOIN dispatch.crew c USING (crew_id)
+                     JOIN dispatch.crew_position p USING (crew_id)
+                     WHERE l.district_id = head.district_id AND clock_timestamp() BETWEEN l.since AND l.until
+                       AND c.district_id <> head.district_id AND \(hasRoom) AND \(fits)
+                     ORDER BY \(distance)
+                     LIMIT 1)
+                ) n
+                ORDER BY n.distance, n.crew_id
+                LIMIT 1
+            ) near
+            ORDER BY head.severity DESC, head.since, head.case_id
+            """
     }
 }

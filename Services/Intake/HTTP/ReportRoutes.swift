@@ -51,12 +51,8 @@ struct ReportRoutes: Sendable {
             throw problem
         }
         let answer = try StoredResponse(.created, json: prepared.receipt)
-        let database = receive.database(for: prepared)
-        return try await Idempotency.once(key, using: database) {
-            _ = try await database.segment(
-                [try key.claim(answer)] + prepared.statements,
-                scope: .districts([prepared.record.districtID.rawValue]))
-            receive.committed(prepared)
+        return try await Idempotency.once(key, using: receive.database(for: prepared)) {
+            try await receive.write(prepared, after: try key.claim(answer))
             return answer.response
         }
     }

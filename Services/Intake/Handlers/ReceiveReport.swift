@@ -22,6 +22,7 @@ struct ReceiveReport: Sendable {
     let logger: Logger
     /// For routine reports, and for emergencies.
     let database: PostgresClient
+    let together: GroupCommit
     let lane: PostgresClient
 
     /// What is to be written, all of it known before anything is sent.
@@ -62,8 +63,21 @@ struct ReceiveReport: Sendable {
         return try write(record, sound, sender: sender, keyring: keyring)
     }
 
-    /// To be called after the COMMIT: wakes the relay and counts.
-    func committed(_ prepared: Prepared) {
+    /// The transaction: the key's claim, the report and its announcement. Routine reports that come together share a
+    /// COMMIT; an emergency waits for nobody.
+    func write(_ prepared: Prepared, after claim: SQL) async throws {
+        let districts = [prepared.record.districtID.rawValue]
+        let statements = [claim] + prepared.statements
+        if prepared.isEmergency {
+            try await lane.segment(statements, scope: .districts(districts))
+        } else {
+            _ = try await together.segment(statements, districts: districts)
+        }
+        committed(prepared)
+    }
+
+    /// After the COMMIT: wakes the relay and counts.
+    private func committed(_ prepared: Prepared) {
         messaging.committed([prepared.announcement.event.lane])
         Counter(
             label: "sluice_reports_received_total",

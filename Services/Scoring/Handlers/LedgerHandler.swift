@@ -2,10 +2,15 @@ import Model
 import Outbox
 import Postgres
 
-/// Writes every event into the ledger, in whatever order they come.
-struct LedgerHandler: SegmentHandler {
-    func effects(of event: Event) throws -> (statements: [SQL], announcements: [Announcement]) {
-        if event.canary { return ([], []) }
-        return (try LedgerStore.live.write([event]), [])
+/// Writes every event into the ledger, in whatever order they come. Nothing has to be looked at; it is a decision for the
+/// sake of its batches, whose events share one COMMIT.
+struct LedgerHandler: DecisionHandler {
+    func plan(_ events: [Event]) -> (locks: [AdvisoryLock], look: [SQL], plan: Void) { ([], [], ()) }
+
+    func decide(
+        _ events: [Event], plan: Void, rows: [Rows], now: Timestamp
+    ) throws -> (writes: [SQL], announcements: [Announcement]) {
+        let counted = events.filter { !$0.canary }
+        return (counted.isEmpty ? [] : try LedgerStore.live.write(counted), [])
     }
 }

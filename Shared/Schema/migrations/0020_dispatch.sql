@@ -275,7 +275,8 @@ CREATE TABLE dispatch.crew_position (
     received_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE dispatch.crew_position IS 'Where each crew was last';
-CREATE INDEX crew_position_location ON dispatch.crew_position USING gist (location);
+-- The nearest crews of a district.
+CREATE INDEX crew_position_location ON dispatch.crew_position USING gist (district_id, location);
 SELECT sluice.protect('dispatch.crew_position');
 
 -- A new crew can be claimed as soon as it starts a shift: its slot and a first position exist from the beginning.

@@ -106,7 +106,7 @@ public struct ServiceConfiguration: Sendable {
             user: "sluice_\(service.schema)_bg", password: password, application: application + "/lane",
             statementTimeout: .seconds(1))
         self.poolHTTP = reader.pool("SLUICE_DB_HTTP_CONNECTIONS", default: Pool(shared: 2, exclusive: 4))
-        self.poolBackground = reader.pool("SLUICE_DB_BACKGROUND_CONNECTIONS", default: Pool(shared: 2, exclusive: 4))
+        self.poolBackground = reader.pool("SLUICE_DB_BACKGROUND_CONNECTIONS", default: Pool(shared: 2, exclusive: 8))
         self.poolLane = reader.pool("SLUICE_DB_LANE_CONNECTIONS", default: Pool(shared: 1, exclusive: 3))
 
         self.amqp = Self.amqp(service, &reader, base: base, name: application)

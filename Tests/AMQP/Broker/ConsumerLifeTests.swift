@@ -63,7 +63,11 @@ extension BrokerTests {
                 }
                 #expect(seen == 10)
             }
-            let left = try await BrokerFixture.shared.control("-q", "list_queues", "name", "messages")
+            // A quorum queue tells its length every five seconds only.
+            var left = ""
+            for _ in 0..<60 where !left.contains("\(place.queue)\t0") {
+                left = try await BrokerFixture.shared.control("-q", "list_queues", "name", "messages")
+            }
             #expect(left.contains("\(place.queue)\t0"))
         }
 

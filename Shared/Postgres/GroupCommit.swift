@@ -1,0 +1,89 @@
+public import FoundationEssentials
+
+/// Segments of independent callers that share one COMMIT: while `width` groups are under way, later callers gather, and
+/// go together as soon as one ends. A caller who is alone goes at once. Each flush of the log serves a whole group, so
+/// throughput does not end at the disk's flushes a second times the connections.
+///
+/// Nobody suffers from a neighbour: a group that the server refuses is run again, each caller's segment by itself. Within
+/// a group the scope is the union of its callers' districts; every statement still says its own.
+public final class GroupCommit: Sendable {
+    private struct Entry: Sendable {
+        var statements: [SQL]
+        var districts: [UUID]
+        var continuation: CheckedContinuation<[Rows], any Error>
+    }
+
+    private struct State: Sendable {
+        var waiting: [Entry] = []
+        var running = 0
+    }
+
+    private let client: PostgresClient
+    private let width: Int
+    private let most: Int
+    private let state = Locked(State())
+
+    /// - Parameters:
+    ///   - width: groups under way at once; as many as the client has shared connections.
+    ///   - most: segments of one group.
+    public init(_ client: PostgresClient, width: Int = 2, most: Int = 64) {
+        precondition(width > 0 && most > 0)
+        self.client = client
+        self.width = width
+        self.most = most
+    }
+
+    /// As `PostgresClient.segment`, with the same errors.
+    public func segment(_ statements: [SQL], districts: [UUID]) async throws -> [Rows] {
+        try await withCheckedThrowingContinuation { continuation in
+            let entry = Entry(statements: statements, districts: districts, continuation: continuation)
+            state.withLock { $0.waiting.append(entry) }
+            start()
+        }
+    }
+
+    private func start() {
+        let group: [Entry] = state.withLock { state in
+            guard state.running < width, !state.waiting.isEmpty else { return [] }
+            state.running += 1
+            let group = Array(state.waiting.prefix(most))
+            state.waiting.removeFirst(group.count)
+            return group
+        }
+        guard !group.isEmpty else { return }
+        Task {
+            await run(group)
+            state.withLock { $0.running -= 1 }
+            start()
+        }
+    }
+
+    private func run(_ group: [Entry]) async {
+        guard group.count > 1 else { return await runAlone(group[0]) }
+        let districts = Array(Set(group.flatMap(\.districts))).sorted()
+        do {
+            let answers = try await client.segment(group.flatMap(\.statements), scope: .districts(districts))
+            var first = 0
+            for entry in group {
+                entry.continuation.resume(returning: Array(answers[first..<first + entry.statements.count]))
+                first += entry.statements.count
+            }
+        } catch let error as PostgresError where error.kind != .server && error.kind != .encoding {
+            // Not one of them is at fault, and nobody may go on as if nothing had been written.
+            for entry in group { entry.continuation.resume(throwing: error) }
+        } catch {
+            await withTaskGroup(of: Void.self) { tasks in
+                for entry in group { tasks.addTask { await self.runAlone(entry) } }
+            }
+        }
+    }
+
+    private func runAlone(_ entry: Entry) async {
+        do {
+            entry.continuation.resume(
+                returning: try await client.segment(entry.statements, scope: .districts(entry.districts)))
+        } catch {
+            entry.continuation.resume(throwing: error)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+"""Runs what run was asked for, in one order, on one stack, and writes the table. See README.md beside it."""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+import footprint
+import lane
+import table
+import throughput
+from city import REPOSITORY, Bench
+
+SIZES = {
+    # Seconds, reports, rates a second.
+    "full": {
+        "crews": 1_500, "rate": 10, "lane_seconds": 60, "backlog": 300_000, "flow_seconds": 20, "flow_guess": 2_500,
+        "throughput_seconds": 30, "pgbench_seconds": 15, "pgbench_clients": (4, 8, 16, 32), "idle_seconds": 60,
+        "rest_seconds": 3_600, "starts": 9, "rates": (10, 20, 40, 80, 160, 320), "bound_seconds": 20,
+        "million": 1_000_000},
+    "quick": {
+        "crews": 1_500, "rate": 10, "lane_seconds": 30, "backlog": 60_000, "flow_seconds": 10, "flow_guess": 2_500,
+        "throughput_seconds": 10, "pgbench_seconds": 8, "pgbench_clients": (8, 16), "idle_seconds": 10,
+        "rest_seconds": 60, "starts": 5, "rates": (10, 20, 40, 80, 160), "bound_seconds": 10},
+    # Only that each of them works: its figures say nothing.
+    "smoke": {
+        "crews": 100, "rate": 10, "lane_seconds": 3, "backlog": 2_000, "flow_seconds": 2, "flow_guess": 500,
+        "throughput_seconds": 2, "pgbench_seconds": 2, "pgbench_clients": (4,), "idle_seconds": 2, "rest_seconds": 2,
+        "starts": 1, "rates": (10, 20), "bound_seconds": 2},
+}
+ALL = ("memory", "start", "lane", "bound", "throughput", "rest")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="Tests/Benchmarks/run", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*ALL, "million", []], help=f"default: {' '.join(ALL)}")
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running at the end")
+    arguments = parser.parse_args()
+    size, names = SIZES[arguments.size], arguments.names or ALL
+
+    bench, results = Bench(), {"size": arguments.size}
+
+    def note(text):
+        print(text, flush=True)
+
+    try:
+        bench.up()
+        bench.add_crews(size["crews"])
+        if "memory" in names:
+            note("memory, idle")
+            results["memory"] = footprint.memory(bench, size, note)
+        if "start" in names:
+            note("start to ready")
+            results["start"] = footprint.start(bench, size, note)
+        if "lane" in names:
+            note("emergencies behind a routine backlog")
+            results["lane"] = lane.run(bench, size, note)
+        if "bound" in names:
+            note("emergencies a second")
+            results["bound"] = lane.bound(bench, size, note)
+        if "throughput" in names:
+            note("routine reports, end to end")
+            results["throughput"] = throughput.run(bench, size, note)
+        if "million" in names:
+            note("a million reports")
+            results["million"] = throughput.million(bench, size, note)
+        if "rest" in names:
+            note("memory, after the storm")
+            results["rest"] = footprint.after_storm(bench, size, note)
+    finally:
+        folder = pathlib.Path(os.environ.get("SLUICE_BENCH_RESULTS", REPOSITORY / ".sluice" / "benchmarks"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "results.json").write_text(json.dumps(results, indent=2))
+        text = table.text(results)
+        (folder / "table.md").write_text(text)
+        print(text)
+        if not arguments.keep:
+            bench.down()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
