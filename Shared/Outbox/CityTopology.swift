@@ -23,7 +23,6 @@ public enum CityTopology {
         ("notification.emergency", ["e.*.case.#", "e.*.order.#", "e.*.storm.#"]),
         ("notification.routine", ["r.*.case.#", "r.*.order.#", "r.*.storm.#"]),
         ("scoring.events", ["e.#", "r.#"]),
-        ("gis-sync.events", ["r.*.case.#"]),
     ]
 
     public static let topology = Topology(

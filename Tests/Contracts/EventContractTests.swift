@@ -32,7 +32,7 @@ struct EventContractTests {
         }
         for name in [
             "dispatch.emergency", "dispatch.routine", "notification.emergency", "notification.routine",
-            "scoring.events", "gis-sync.events", "city.dead",
+            "scoring.events", "city.dead",
         ] {
             #expect(topology.queues.contains { $0.name == name }, "\(name) is not declared")
         }

@@ -12,7 +12,7 @@ struct BrokerChecks: CheckGroup {
     private static let acting = [
         "dispatch.emergency", "dispatch.routine", "notification.emergency", "notification.routine",
     ]
-    private static let recording = ["scoring.events", "gis-sync.events", "city.dead"]
+    private static let recording = ["scoring.events", "city.dead"]
 
     func run() async -> [CheckFinding] {
         do {
