@@ -32,7 +32,7 @@ struct EventContractTests {
         }
         for name in [
             "dispatch.emergency", "dispatch.routine", "notification.emergency", "notification.routine",
-            "scoring.events", "city.dead",
+            "scoring.events", "dispatch.dead", "notification.dead",
         ] {
             #expect(topology.queues.contains { $0.name == name }, "\(name) is not declared")
         }

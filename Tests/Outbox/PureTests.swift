@@ -194,3 +194,21 @@ import Testing
         return match(key.split(separator: ".")[...], pattern.split(separator: ".")[...])
     }
 }
+
+@Suite struct DeathTests {
+    @Test func theFirstDeathSaysWhoseMessageItWas() {
+        let second: AMQPValue = .table(["queue": "other", "reason": "expired", "count": 1])
+        let first: AMQPValue = .table(["queue": "dispatch.routine", "reason": "delivery_limit", "count": 1])
+        let death = Death(["x-death": .array([second, first])])
+        #expect(death?.queue == "dispatch.routine")
+        #expect(death?.reason == "delivery_limit")
+    }
+
+    @Test func whatNeverDiedHasNoDeath() {
+        let strange: [[String: AMQPValue]] = [
+            [:], ["x-death": "text"], ["x-death": .array([])], ["x-death": .array([1])],
+            ["x-death": .array([.table(["queue": 7, "reason": "rejected"])])],
+        ]
+        for headers in strange { #expect(Death(headers) == nil) }
+    }
+}
