@@ -120,7 +120,7 @@ public struct DispatchService: Sendable {
             lane: lane)
     }
 
-    /// The two consumers, each in its lane.
+    /// The two consumers, each in its lane, and what brings in what the broker gave up.
     func consumers() -> [any Service] {
         let emergency = Consumer(
             queue: CityTopology.queue(.dispatch, .emergency), lane: .emergency, service: .dispatch,
@@ -132,9 +132,13 @@ public struct DispatchService: Sendable {
             handler: triage(.routine), messaging: context.messaging, database: context.background,
             configuration: context.configuration.amqp, eventLoop: context.eventLoop, flow: context.flow,
             logger: context.logger)
+        let drain = DeadLetterDrain(
+            of: [emergency, routine], service: .dispatch, database: context.background,
+            configuration: context.configuration.amqp, eventLoop: context.eventLoop, logger: context.logger)
         return [
             emergency.stopping(in: .consumers, name: "emergency consumer").inLane(),
             routine.stopping(in: .consumers, name: "routine consumer"),
+            drain.stopping(in: .consumers, name: "dead letter drain"),
         ]
     }
 

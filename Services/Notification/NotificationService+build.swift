@@ -79,14 +79,19 @@ public struct NotificationService: Sendable {
     /// Serves until the process is told to stop.
     public func serve() async throws {
         let (router, document) = routes()
+        let (emergency, routine) = (consumer(.emergency), consumer(.routine))
+        let drain = DeadLetterDrain(
+            of: [emergency, routine], service: .notification, database: context.background,
+            configuration: context.configuration.amqp, eventLoop: context.eventLoop, logger: context.logger)
         let escalation = Escalation(
             database: context.lane, messaging: context.messaging, maker: maker, announcer: announcer, bell: bell,
             logger: context.logger)
         try await ServiceKit.serve(
             context, router: router, document: document,
             services: [
-                consumer(.emergency).stopping(in: .consumers, name: "emergency cases").inLane(),
-                consumer(.routine).stopping(in: .consumers, name: "routine cases"),
+                emergency.stopping(in: .consumers, name: "emergency cases").inLane(),
+                routine.stopping(in: .consumers, name: "routine cases"),
+                drain.stopping(in: .consumers, name: "dead letter drain"),
                 sender(.emergency).stopping(in: .work, name: "emergency sender").inLane(),
                 sender(.routine).stopping(in: .work, name: "routine sender"),
                 escalation.stopping(in: .work, name: "escalation").inLane(),

@@ -5,8 +5,10 @@ public import Model
 public enum CityTopology {
     /// The topic exchange of all events.
     public static let events = "city.events"
-    /// Where a quorum queue puts what it gives up after a thousand returns: a net that should stay empty.
+    /// Where an acting queue puts what it gives up after a thousand returns. Every acting service has a queue there,
+    /// gets a copy of everything, and keeps what its own consumers lost (``DeadLetterDrain``).
     public static let dead = "city.dead"
+    static let actingServices: [ServiceName] = [.dispatch, .notification]
 
     public static func queue(_ service: ServiceName, _ lane: Lane) -> String {
         switch (service, lane) {
@@ -16,6 +18,9 @@ public enum CityTopology {
         }
     }
 
+    /// What the broker gave up, on its way into the service's table of dead letters.
+    public static func deadQueue(_ service: ServiceName) -> String { "\(service.rawValue).dead" }
+
     /// Queue by queue, what it binds. A key is `<lane>.<district>.<type>`.
     static let bindings: [(queue: String, keys: [String])] = [
         ("dispatch.emergency", ["e.*.report.#", "e.*.notice.#"]),
@@ -23,17 +28,16 @@ public enum CityTopology {
         ("notification.emergency", ["e.*.case.#", "e.*.order.#", "e.*.storm.#"]),
         ("notification.routine", ["r.*.case.#", "r.*.order.#", "r.*.storm.#"]),
         ("scoring.events", ["e.#", "r.#"]),
-        ("gis-sync.events", ["r.*.case.#"]),
     ]
 
     public static let topology = Topology(
         exchanges: [
             Topology.Exchange(name: events, kind: .topic), Topology.Exchange(name: dead, kind: .fanout),
         ],
-        queues: bindings.map { Topology.Queue(name: $0.queue) } + [Topology.Queue(name: dead)],
+        queues: (bindings.map(\.queue) + actingServices.map(deadQueue)).map { Topology.Queue(name: $0) },
         bindings: bindings.flatMap { queue, keys in
             keys.map { Topology.Binding(exchange: events, routingKey: $0, queue: queue) }
-        } + [Topology.Binding(exchange: dead, routingKey: "", queue: dead)])
+        } + actingServices.map { Topology.Binding(exchange: dead, routingKey: "", queue: deadQueue($0)) })
 
     /// The acting queues that a service's own routine events go to: its relay holds back while they are full.
     static func routineTargets(of service: ServiceName) -> [String] {

@@ -41,6 +41,7 @@ struct ConsumerMetrics: Sendable {
     private let duplicates: Counter
     private let parked: Counter
     private let dead: Counter
+    private let givenUp: Counter
     private let conflicts: Counter
     private let deferred: Counter
     private let attached: Gauge
@@ -56,6 +57,7 @@ struct ConsumerMetrics: Sendable {
         duplicates = Counter(label: "sluice_consumer_duplicates_total", dimensions: labels)
         parked = Counter(label: "sluice_consumer_parked_total", dimensions: labels)
         dead = Counter(label: "sluice_consumer_dead_total", dimensions: labels)
+        givenUp = Counter(label: "sluice_consumer_given_up_total", dimensions: labels)
         conflicts = Counter(label: "sluice_consumer_conflicts_total", dimensions: labels)
         deferred = Counter(label: "sluice_consumer_deferred_total", dimensions: labels)
         attached = Gauge(label: "sluice_consumers_attached", dimensions: labels)
@@ -67,6 +69,7 @@ struct ConsumerMetrics: Sendable {
     func duplicates(_ count: Int) { if count > 0 { duplicates.increment(by: count) } }
     func parked(_ count: Int) { parked.increment(by: count) }
     func dead(_ count: Int) { dead.increment(by: count) }
+    func givenUp(_ count: Int) { givenUp.increment(by: count) }
     func conflict() { conflicts.increment() }
     func deferred(_ count: Int) { if count > 0 { deferred.increment(by: count) } }
     func attached(_ isAttached: Bool, meant isMeant: Bool) {

@@ -26,6 +26,8 @@ public struct OutboxState: Sendable, Hashable {
     public var lastRefusal: String?
     public var parked: Int
     public var dead: Int
+    /// How full the server's queue of notifications is, 0 to 1: a session that listens and stays in a transaction fills it.
+    public var hintQueue: Double
 
     public var depth: Int { districts.reduce(0) { $0 + $1.depth } }
     public var oldest: Double { districts.map(\.oldest).max() ?? 0 }
@@ -74,7 +76,8 @@ public struct OutboxState: Sendable, Hashable {
             """
             SELECT (SELECT count(*) FROM (SELECT FROM \(identifier: schema).retry LIMIT 10000) r) AS parked,
                    (SELECT count(*) FROM (
-                       SELECT FROM \(identifier: schema).dead_letter WHERE discarded_at IS NULL LIMIT 10000) d) AS dead
+                       SELECT FROM \(identifier: schema).dead_letter WHERE discarded_at IS NULL LIMIT 10000) d) AS dead,
+                   pg_notification_queue_usage() AS hints
             """,
         ])
         guard let lane = answers[2].first, let refusals = answers[3].first, let failures = answers[4].first else {
@@ -89,6 +92,6 @@ public struct OutboxState: Sendable, Hashable {
             emergenciesUnconfirmed: try lane.decode("unconfirmed"), emergenciesLacking: try lane.decode("lacking"),
             oldestLacking: try lane.decode("oldest"), refused: try refusals.decode("refused"),
             lastRefusal: try refusals.decode("refusal"), parked: try failures.decode("parked"),
-            dead: try failures.decode("dead"))
+            dead: try failures.decode("dead"), hintQueue: try failures.decode("hints"))
     }
 }

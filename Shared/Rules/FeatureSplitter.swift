@@ -9,6 +9,8 @@ public struct FeatureSplitter: Sendable {
         case endsEarly
         case featureTooLarge(limit: Int)
         case tooDeep(limit: Int)
+        /// The document says that its coordinates are not WGS 84 longitude and latitude.
+        case foreignCRS
     }
 
     private enum Place: Sendable {
@@ -23,6 +25,8 @@ public struct FeatureSplitter: Sendable {
     private var word: [UInt8] = []
     private var key: [UInt8] = []
     private var feature: [UInt8] = []
+    /// The member `crs` of older GeoJSON, as it stands there; bounded.
+    private var crs: [UInt8] = []
     private let featureLimit: Int
     private let depthLimit: Int
 
@@ -64,6 +68,7 @@ public struct FeatureSplitter: Sendable {
     }
 
     private mutating func readTopLevel(_ byte: UInt8) throws(Problem) {
+        if depth > 1 && key == Array("crs".utf8) && crs.count < 512 { crs.append(byte) }
         if inString {
             readString(byte)
             if inString && depth == 1 && word.count < 64 { word.append(byte) }
@@ -76,6 +81,7 @@ public struct FeatureSplitter: Sendable {
         case UInt8(ascii: ":") where depth == 1:
             key = word
         case UInt8(ascii: "[") where depth == 1 && key == Array("features".utf8):
+            guard Self.isGeographic(crs) else { throw .foreignCRS }
             place = .features
             depth = 0
         case UInt8(ascii: "{"), UInt8(ascii: "["):
@@ -87,6 +93,13 @@ public struct FeatureSplitter: Sendable {
             key.removeAll(keepingCapacity: true)
         default: break
         }
+    }
+
+    /// GeoJSON is CRS84 by definition; a document may still say so, or name EPSG:4326, which such files write in the
+    /// same order of axes.
+    private static func isGeographic(_ crs: [UInt8]) -> Bool {
+        let text = String(decoding: crs, as: UTF8.self)
+        return text.isEmpty || text.contains("CRS84") || text.contains("EPSG:4326") || text.contains("EPSG::4326")
     }
 
     private mutating func readFeature(_ byte: UInt8) throws(Problem) -> [UInt8]? {

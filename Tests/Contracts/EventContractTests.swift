@@ -1,4 +1,5 @@
 import AMQP
+import Foundation
 import Model
 import Outbox
 import Testing
@@ -32,12 +33,34 @@ struct EventContractTests {
         }
         for name in [
             "dispatch.emergency", "dispatch.routine", "notification.emergency", "notification.routine",
-            "scoring.events", "gis-sync.events", "city.dead",
+            "scoring.events", "dispatch.dead", "notification.dead",
         ] {
             #expect(topology.queues.contains { $0.name == name }, "\(name) is not declared")
         }
         for binding in topology.bindings where binding.exchange == "city.events" {
             #expect(page.text.contains("`\(binding.routingKey)`"), "\(binding.queue): \(binding.routingKey)")
+        }
+    }
+
+    /// rabbitmq/rabbitmq-server#8495: at-least-once dead-lettering never drains in a circle.
+    @Test("what the broker gives up goes round in no circle, and every acting queue has the net")
+    func noCircle() throws {
+        let file = URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("deploy/stack/definitions")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let acting = try #require(text.range(of: #""name": "acting""#))
+        let policy = text[acting.lowerBound...]
+        let pattern = try #require(policy.firstMatch(of: #/"pattern": "([^"]*)"/#)).1.replacing("\\\\\\\\", with: "\\")
+        #expect(policy.contains(#""dead-letter-exchange": "city.dead""#))
+        let regex = try Regex(String(pattern))
+        for queue in CityTopology.topology.queues {
+            let isActing = queue.name.hasSuffix(".emergency") || queue.name.hasSuffix(".routine")
+            #expect((queue.name.firstMatch(of: regex) != nil) == isActing, "\(queue.name)")
+        }
+        for service in [ServiceName.dispatch, .notification] {
+            let dead = CityTopology.deadQueue(service)
+            #expect(CityTopology.topology.bindings.filter { $0.queue == dead }.map(\.exchange) == ["city.dead"])
         }
     }
 

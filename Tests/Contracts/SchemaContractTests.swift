@@ -89,6 +89,28 @@ struct SchemaContractTests {
         #expect(open.isEmpty, "\(open.compactMap { $0[0] })")
     }
 
+    @Test("the city-wide tables on the page are those without a district")
+    func cityWide() async throws {
+        let text = try ContractsPage().text
+        let begins = try #require(text.range(of: "City-wide tables"))
+        let ends = try #require(text.range(of: "## 2."))
+        let listed = Set(
+            ContractsPage.codes(String(text[begins.lowerBound..<ends.lowerBound])).filter { !$0.contains("<") })
+        let messaging = [
+            "inbox", "retry", "lane_attempt", "task_lease", "outbox_turn", "idempotency",
+        ]
+        let found = try await MigratedDatabase.shared.open().rows(
+            """
+            SELECT c.oid::regclass::text
+            FROM pg_class c
+            WHERE c.relnamespace::regnamespace::text = ANY ($1::text[]) AND c.relkind IN ('r', 'p')
+              AND NOT c.relispartition AND c.relname <> ALL ($2::text[])
+              AND NOT EXISTS (SELECT FROM pg_attribute a
+                              WHERE a.attrelid = c.oid AND a.attname = 'district_id' AND NOT a.attisdropped)
+            """, ["{\(Self.schemas.joined(separator: ","))}", "{\(messaging.joined(separator: ","))}"])
+        #expect(Set(found.compactMap { $0[0] }) == listed)
+    }
+
     @Test("policies name no role, so that they hold for whoever reads a view")
     func policyRoles() async throws {
         let named = try await MigratedDatabase.shared.open().rows(

@@ -28,9 +28,9 @@ extension City {
     }
 
     /// A publisher that speaks for anybody.
-    func publisher() async -> AMQPPublisher {
+    func publisher(_ topology: Topology = CityTopology.topology) async -> AMQPPublisher {
         let publisher = AMQPPublisher(
-            configuration: servers.broker(virtualHost), topology: CityTopology.topology, eventLoop: Self.loops.next(),
+            configuration: servers.broker(virtualHost), topology: topology, eventLoop: Self.loops.next(),
             logger: Self.logger)
         await group.start(publisher)
         _ = await publisher.waitUntilConnected(within: .seconds(30))

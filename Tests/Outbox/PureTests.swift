@@ -165,9 +165,10 @@ import Testing
         }
     }
 
+    /// M23: rabbitmq/rabbitmq-server#3100.
     @Test func noQueueIsItsOwnDeadLetterTarget() {
         let dead = CityTopology.topology.bindings.filter { $0.exchange == CityTopology.dead }
-        #expect(dead.map(\.queue) == [CityTopology.dead])
+        #expect(dead.map(\.queue) == ["dispatch.dead", "notification.dead"])
     }
 
     @Test func aRelayLooksAtTheQueuesThatItFills() {
@@ -192,5 +193,23 @@ import Testing
             return match(words.dropFirst(), parts.dropFirst())
         }
         return match(key.split(separator: ".")[...], pattern.split(separator: ".")[...])
+    }
+}
+
+@Suite struct DeathTests {
+    @Test func theFirstDeathSaysWhoseMessageItWas() {
+        let second: AMQPValue = .table(["queue": "other", "reason": "expired", "count": 1])
+        let first: AMQPValue = .table(["queue": "dispatch.routine", "reason": "delivery_limit", "count": 1])
+        let death = Death(["x-death": .array([second, first])])
+        #expect(death?.queue == "dispatch.routine")
+        #expect(death?.reason == "delivery_limit")
+    }
+
+    @Test func whatNeverDiedHasNoDeath() {
+        let strange: [[String: AMQPValue]] = [
+            [:], ["x-death": "text"], ["x-death": .array([])], ["x-death": .array([1])],
+            ["x-death": .array([.table(["queue": 7, "reason": "rejected"])])],
+        ]
+        for headers in strange { #expect(Death(headers) == nil) }
     }
 }

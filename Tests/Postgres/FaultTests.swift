@@ -223,6 +223,30 @@ struct FaultTests {
         }
     }
 
+    @Test func `A primary that comes back as a standby takes no writes, and does again once promoted (M11)`()
+        async throws
+    {
+        // gpustack/gpustack#6105, npgsql/efcore.pg#1306.
+        let server = try await TestServer()
+        let database = try await server.database("CREATE TABLE a (n int)")
+        var configuration = server.configuration(database: database)
+        configuration.queryDeadline = .seconds(2)
+        try await withClient(configuration, shared: 2, exclusive: 1) { client in
+            try await client.query("INSERT INTO a VALUES (1)")
+            try await server.killAll()
+            try await server.startAsStandby()
+            for _ in 0..<3 {
+                let error = try await failure { try await client.query("INSERT INTO a VALUES (2)") }
+                #expect(error.isTransient)
+                #expect(!client.health.isReady, "it lives, but that is not enough")
+            }
+            try await server.psql("SELECT pg_promote()")
+            try await eventually { (try? await client.query("INSERT INTO a VALUES (3)")) != nil }
+            try await eventually { client.health.isReady }
+            #expect(try await client.query("SELECT n FROM a ORDER BY n").column(Int.self) == [1, 3])
+        }
+    }
+
     @Test func `A read-only answer closes the connection (M11)`() async throws {
         try await withDatabase("CREATE TABLE a (n int)", shared: 0, exclusive: 1) { client in
             let first = try await client.query("SELECT pg_backend_pid()")[0].decode(0, as: Int.self)

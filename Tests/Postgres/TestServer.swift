@@ -56,6 +56,12 @@ final class TestServer: Sendable {
 
     func start() async throws { try await Self.offPool { try self.startNow() } }
 
+    /// The same server, but as a standby that follows nobody, as a primary is after a failover.
+    func startAsStandby() async throws {
+        try "".write(toFile: folder + "/data/standby.signal", atomically: true, encoding: .utf8)
+        try await start()
+    }
+
     private func startNow() throws {
         let process = try ChildProcess(
             """

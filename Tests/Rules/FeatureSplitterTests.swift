@@ -16,7 +16,7 @@ struct FeatureSplitterTests {
     }
 
     private static let document = #"""
-        {"type": "FeatureCollection", "crs": {"features": [1, 2]}, "name": "features",
+        {"type": "FeatureCollection", "about": {"features": [1, 2]}, "name": "features",
          "features": [ {"a": "}]\"{"}, {"b": [1, {"c": "\\"}]} , {"d":"井盖🕳"} ], "after": [{"x": 1}]}
         """#
 
@@ -49,6 +49,22 @@ struct FeatureSplitterTests {
         arguments: [#"{"features":["#, #"{"features":[{"a":1"#, #"{"features":[{"a":"]}"#])
     func cutShort(text: String) {
         #expect(throws: FeatureSplitter.Problem.endsEarly) { try split(text) }
+    }
+
+    @Test(
+        "a document says which coordinates it has, or has CRS84",
+        arguments: ["urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4326"])
+    func geographic(name: String) throws {
+        let crs = #""crs":{"type":"name","properties":{"name":"\#(name)"}}"#
+        #expect(try split(#"{"type":"FeatureCollection",\#(crs),"features":[{"a":1}]}"#) == [#"{"a":1}"#])
+    }
+
+    @Test("other coordinates are refused before the first feature")
+    func foreign() {
+        let crs = #""crs":{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4547"}}"#
+        #expect(throws: FeatureSplitter.Problem.foreignCRS) {
+            try split(#"{"type":"FeatureCollection",\#(crs),"features":[{"a":1}]}"#)
+        }
     }
 
     @Test("depth and size are bounded")

@@ -74,6 +74,7 @@ private let deaf = Mutex<[CheckedContinuation<Void, Never>]>([])
 
     private var ends: [String] { journal.all.filter { !$0.hasSuffix(" runs") } }
 
+    /// swift-server/swift-service-lifecycle#232, nsweeting/rabbit#102.
     @Test func `phases stop one after the other, each when the one before has ended`() async throws {
         let services = [
             worker("database", .database), worker("relay", .confirms), worker("job", .work, winding: .milliseconds(5)),
@@ -122,6 +123,7 @@ private let deaf = Mutex<[CheckedContinuation<Void, Never>]>([])
         #expect(ends == ["slow asked", "database asked", "database ends"])
     }
 
+    /// swift-server/swift-service-lifecycle#206.
     @Test func `a service that is deaf to cancellation is left behind`() async throws {
         let services: [any Service] = [Deaf().stopping(in: .consumers, name: "deaf"), worker("database", .database)]
         let error = await #expect(throws: UncleanStop.self) {
@@ -146,6 +148,7 @@ private let deaf = Mutex<[CheckedContinuation<Void, Never>]>([])
         #expect(error?.reasons.first == "stopped at once by a second SIGINT")
     }
 
+    /// swift-server/swift-service-lifecycle#248.
     @Test func `a signal during the start stops what has started`() async throws {
         let stops = AsyncStream<String> { $0.yield("SIGTERM") }
         try await supervisor([worker("http", .intake), worker("database", .database)]).run(stops: stops)

@@ -57,8 +57,8 @@ class Broker:
         return {queue["name"]: queue["messages"] for queue in json.loads(out)}
 
     def waiting(self):
-        """The queues that are not empty, but for that of gis-sync: it is bound, and nothing of gis-sync's reads it yet."""
-        return {name: count for name, count in self.depth().items() if count and name != "gis-sync.events"}
+        """The queues that are not empty."""
+        return {name: count for name, count in self.depth().items() if count}
 
     def memory_alarm(self, on):
         self.stack.broker("ctl", "set_vm_memory_high_watermark", "absolute", "1MB" if on else "1GB")

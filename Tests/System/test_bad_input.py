@@ -323,6 +323,13 @@ def test_unknown_addresses_and_methods_are_problems_too(city, stranger):
     problem(stranger.get("/v1/nothing/here"), 404)
     answer = stranger.put("/v1/reports", json={})
     problem(answer, 405)
+    for path, allowed in [("/v1/cases", "POST"), ("/", "GET"), ("/nothing.html", "GET")]:
+        answer = stranger.request("TRACE", path)
+        problem(answer, 405)
+        assert allowed in answer.headers["Allow"], (path, answer.headers)
+    answer = stranger.delete("/")
+    problem(answer, 405)
+    assert answer.headers["Allow"] == "GET, HEAD"
     for path in ("/metrics", "/health/ready", "/v1/../metrics", "/intake/metrics"):
         assert stranger.get(path).status_code in (400, 404), f"{path} is open to strangers"
 

@@ -29,10 +29,10 @@ fi
 
 if wanted sanitize; then
     step thread "thread sanitizer on Postgres, AMQP, Outbox" 2400 packages "$CHECKS/sanitize" thread "$RESULTS/thread.xml"
-    if [ "$mode" = full ]; then
-        step address "address sanitizer on Postgres, AMQP, Outbox" 2400 packages \
-            "$CHECKS/sanitize" address "$RESULTS/address.xml"
-    fi
+fi
+if wanted address; then
+    step address "address sanitizer on Postgres, AMQP, Outbox" 2400 packages \
+        "$CHECKS/sanitize" address "$RESULTS/address.xml"
 fi
 
 # The services' own stack, once for all that needs it.

@@ -12,7 +12,8 @@ struct BrokerChecks: CheckGroup {
     private static let acting = [
         "dispatch.emergency", "dispatch.routine", "notification.emergency", "notification.routine",
     ]
-    private static let recording = ["scoring.events", "gis-sync.events", "city.dead"]
+    private static let recording = ["scoring.events"]
+    private static let dead = ["dispatch.dead", "notification.dead"]
 
     func run() async -> [CheckFinding] {
         do {
@@ -57,14 +58,13 @@ struct BrokerChecks: CheckGroup {
 
     private func queues(_ publisher: AMQPPublisher) async -> [CheckFinding] {
         var findings: [CheckFinding] = []
-        for queue in Self.acting + Self.recording {
+        for queue in Self.acting + Self.recording + Self.dead {
             do {
                 let ready = try await publisher.readyCount(queue: queue)
                 let fact = "\(ready.count) messages wait"
-                if queue == "city.dead", ready.count > 0 {
+                if Self.dead.contains(queue), ready.count > 0 {
                     findings.append(
-                        .doubtful(
-                            "broker.\(queue)", fact, mend: "notification or dispatch drains it: are they running?"))
+                        .doubtful("broker.\(queue)", fact, mend: "its service drains it: is it running?"))
                 } else if Self.acting.contains(queue), ready.count >= 20_000 {
                     findings.append(
                         .doubtful(

@@ -10,7 +10,7 @@ struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Take facilities from a GeoJSON file into the register.",
         discussion: """
-            The file is a FeatureCollection in CRS84. Which property holds what is said once, by a profile: a JSON file or \
+            The file is a FeatureCollection in CRS84; one that names other coordinates is refused. Which property holds what is said once, by a profile: a JSON file or \
             --id and the options below. Every row is validated; rows that are wrong are refused one by one, with a reason \
             each, and the rest goes in. Facilities are found again by source, kind and id, so a second import of the same \
             file changes nothing.
@@ -73,9 +73,11 @@ struct ImportCommand: AsyncParsableCommand {
         var changed: Int
         var same: Int
         var refused: Int
+        /// The first of them.
+        var issues: [ImportIssue]
 
         private enum CodingKeys: String, CodingKey {
-            case read, added, changed, same, refused
+            case read, added, changed, same, refused, issues
             case importID = "import_id"
         }
     }
@@ -91,8 +93,13 @@ struct ImportCommand: AsyncParsableCommand {
             let importer = FeatureImporter(
                 database: database.client, messaging: Messaging(service: .gisSync, sources: sources))
             let id = sources.randomUUID(sources.now())
-            let staged = try await importer.stage(
-                id, district: home, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks)
+            let staged: Int
+            do {
+                staged = try await importer.stage(
+                    id, district: home, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks)
+            } catch let failure as FeatureImporter.Failure {
+                throw failure.problem
+            }
             try await importer.start(id, rows: staged)
             let bar = output.bar("Import", total: staged)
             let seen = ImportProgress(bar)
@@ -100,14 +107,14 @@ struct ImportCommand: AsyncParsableCommand {
             bar.finish()
             return Result(
                 importID: id.uuidString.lowercased(), read: counts.read, added: counts.added, changed: counts.changed,
-                same: counts.same, refused: counts.refused)
+                same: counts.same, refused: counts.refused, issues: try await importer.issues(id, limit: 200))
         }
         try output.show(
             counts,
             """
             \(counts.read) read: \(counts.added) added, \(counts.changed) changed, \(counts.same) the same, \
-            \(counts.refused) refused. Reasons: GET /v1/imports/\(counts.importID)
-            """)
+            \(counts.refused) refused.
+            """ + counts.issues.map { "\n  row \($0.row), \($0.field): \($0.severity), \($0.detail)" }.joined())
         if counts.refused > 0 { throw Findings() }
     }
 

@@ -4,7 +4,7 @@ import Model
 import Outbox
 import Postgres
 import Rules
-import ServiceKit
+public import ServiceKit
 
 /// `POST /v1/imports`, `GET /v1/imports/{id}`: facilities from GeoJSON.
 struct ImportRoutes: Sendable {
@@ -147,8 +147,14 @@ struct ImportRoutes: Sendable {
 }
 
 extension FeatureImporter.Failure {
-    var problem: Problem {
+    /// For who sent the document, whichever way it came.
+    public var problem: Problem {
         switch self {
+        case .unreadable(.foreignCRS):
+            .invalid(
+                "crs", code: "not_crs84",
+                "Coordinates in longitude and latitude (CRS84) are wanted; convert the file first, for instance by ogr2ogr -t_srs OGC:CRS84.",
+                zh: "坐标须为经纬度（CRS84）；请先转换，例如用 ogr2ogr -t_srs OGC:CRS84。")
         case .unreadable(.notAFeatureCollection), .empty:
             .invalid(
                 "body", code: "not_a_feature_collection",
@@ -169,41 +175,8 @@ extension FeatureImporter.Failure {
 }
 
 struct ImportItem: Encodable, Sendable {
-    struct Issue: Encodable, Sendable {
-        var row: Int
-        var sourceID: String?
-        var severity: String
-        var field: String
-        var code: String
-        var detail: String
-
-        enum CodingKeys: String, CodingKey {
-            case row, severity, field, code, detail
-            case sourceID = "source_id"
-        }
-
-        init(_ row: Row) throws {
-            self.row = try row.decode("row_number")
-            sourceID = try row.decode("source_id", as: String?.self)
-            severity = try row.decode("severity")
-            field = try row.decode("field")
-            code = try row.decode("code")
-            detail = try row.decode("detail")
-        }
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(row, forKey: .row)
-            try container.encode(sourceID, forKey: .sourceID)
-            try container.encode(severity, forKey: .severity)
-            try container.encode(field, forKey: .field)
-            try container.encode(code, forKey: .code)
-            try container.encode(detail, forKey: .detail)
-        }
-    }
-
     private let fields: [(String, JSONValue)]
-    private let issues: [Issue]
+    private let issues: [ImportIssue]
 
     init(_ row: Row, issues: Rows) throws {
         func text(_ name: String) throws -> JSONValue {
@@ -223,7 +196,7 @@ struct ImportItem: Encodable, Sendable {
             ("rows_same", try count("rows_same")), ("rows_refused", try count("rows_refused")),
             ("error", try text("error")),
         ]
-        self.issues = try issues.map(Issue.init)
+        self.issues = try issues.map(ImportIssue.init)
     }
 
     private struct Key: CodingKey {

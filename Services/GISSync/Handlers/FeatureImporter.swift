@@ -29,6 +29,11 @@ public struct FeatureImporter: Sendable {
         case stagingLost
     }
 
+    /// What was wrong with rows of a run, in their order.
+    public func issues(_ id: UUID, limit: Int) async throws -> [ImportIssue] {
+        try await database.query(ImportStore.issues(id, limit: limit)).map(ImportIssue.init)
+    }
+
     // MARK: Staging
 
     /// Opens a run and stages the features; the run does not start before `start`.

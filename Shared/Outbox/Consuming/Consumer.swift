@@ -13,6 +13,7 @@ public struct Consumer: Service {
     /// As CONTRACTS.md names it, also in the inbox: `dispatch.emergency`.
     public let name: String
     public let lane: Lane
+    let queue: String
     let amqp: AMQPConsumer
     let worker: Worker
     let attempts: LaneAttempts
@@ -46,6 +47,7 @@ public struct Consumer: Service {
         var logger = logger
         logger[metadataKey: "consumer"] = "\(name)"
         self.name = name
+        self.queue = queue
         self.lane = lane
         self.database = database
         self.producers = lane == .emergency ? producers : []

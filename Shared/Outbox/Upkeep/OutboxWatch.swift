@@ -38,6 +38,12 @@ final class OutboxWatch: Service {
         gauge("sluice_outbox_refused", Double(state.refused))
         gauge("sluice_retry_parked", Double(state.parked))
         gauge("sluice_dead_letters", Double(state.dead))
+        gauge("sluice_database_hint_queue", state.hintQueue)
+        if state.hintQueue > 0.1 {
+            logger.error(
+                "the database keeps notifications for a session that does not read them",
+                metadata: ["full": "\(state.hintQueue)"])
+        }
         if state.refused > 0 {
             logger.error(
                 "the broker refuses events; they are tried again with growing pauses",

@@ -44,12 +44,16 @@ extension Request {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit {
             throw Problem.tooLarge(limit: limit)
         }
-        do {
-            let buffer = try await body.collect(upTo: limit)
-            return Array(buffer.readableBytesView)
-        } catch is NIOTooManyBytesError {
-            throw Problem.tooLarge(limit: limit)
+        var bytes: [UInt8] = []
+        var passed = 0
+        for try await buffer in body {
+            passed += buffer.readableBytes
+            // Read on for a while, and keep nothing: the client may listen only when it has sent all (``UnreadBody``).
+            if passed > limit + UnreadBody.limit { break }
+            if passed <= limit { bytes.append(contentsOf: buffer.readableBytesView) }
         }
+        guard passed <= limit else { throw Problem.tooLarge(limit: limit) }
+        return bytes
     }
 
     /// Throws a `Problem` (415) unless `accepts` takes the media type, which comes in lower case without parameters.

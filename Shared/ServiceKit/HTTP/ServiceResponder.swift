@@ -41,7 +41,9 @@ public struct ServiceResponder<Routes: HTTPResponder>: HTTPResponder where Route
 
         // HEAD is GET without the body, on every route.
         let isHead = request.method == .head
-        let request = isHead ? request.asGet : request
+        let unread = UnreadBody(request)
+        var request = unread?.request ?? request
+        if isHead { request = request.asGet }
         var response = await answer(request, &context)
         if response.status.code >= 400, response.headers[.contentType] != Problem.contentType {
             response = plainProblem(response, request).response(traceID: context.trace.traceID)
@@ -53,6 +55,7 @@ public struct ServiceResponder<Routes: HTTPResponder>: HTTPResponder where Route
         metrics.record(
             isHead ? .head : request.method, route: context.endpointPath ?? "none", response.status.code,
             seconds: (ContinuousClock.now - started).inSeconds)
+        if let unread, await !unread.discard() { return response.endingTheConnection }
         return response
     }
 

@@ -100,7 +100,8 @@ extension BrokerTests {
             }
         }
 
-        @Test func aMessageThatCannotTravelIsRefusedAndHarmsNoOther() async throws {
+        @Test("a message that cannot travel is refused and harms no other (MassTransit/MassTransit#6216)")
+        func aMessageThatCannotTravelIsRefusedAndHarmsNoOther() async throws {
             try await BrokerFixture.shared.start()
             let place = Place()
             try await withPublisher(configuration(frameMax: 4096), place.topology) { publisher in

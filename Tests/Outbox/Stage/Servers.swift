@@ -142,10 +142,26 @@ final class Servers: Sendable {
             "permissions": hosts.map {
                 ["user": "tester", "vhost": $0, "configure": ".*", "write": ".*", "read": ".*"]
             },
+            "policies": hosts.map { acting(in: $0) },
         ]
         try JSONSerialization.data(withJSONObject: definitions)
             .write(to: URL(filePath: folder + "/broker/definitions.json"))
         try "[].\n".write(toFile: folder + "/broker/plugins", atomically: true, encoding: .utf8)
+        // A dead letter that could not be routed is tried again this often, in milliseconds (3 minutes by default).
+        try "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 2000}]}].\n"
+            .write(toFile: folder + "/broker/advanced.config", atomically: true, encoding: .utf8)
+    }
+
+    /// The policy of the same name in deploy/stack/definitions.
+    private static func acting(in host: String) -> [String: Any] {
+        [
+            "vhost": host, "name": "acting", "apply-to": "queues", "priority": 10,
+            "pattern": #"^(dispatch|notification)\.(emergency|routine)$"#,
+            "definition": [
+                "delivery-limit": 1000, "dead-letter-exchange": "city.dead",
+                "dead-letter-strategy": "at-least-once", "overflow": "reject-publish", "max-length": 200_000,
+            ] as [String: Any],
+        ]
     }
 
     private static func script(
@@ -155,6 +171,7 @@ final class Servers: Sendable {
             "HOME=\(folder)/broker", "RABBITMQ_NODENAME=\(node)", "RABBITMQ_MNESIA_BASE=\(folder)/broker/mnesia",
             "RABBITMQ_LOG_BASE=\(folder)/broker", "RABBITMQ_PID_FILE=\(folder)/broker/pid",
             "RABBITMQ_CONFIG_FILE=\(folder)/broker/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE=\(folder)/broker/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE=\(folder)/broker/plugins", "RABBITMQ_DIST_PORT=\(distributionPort)",
             "ERL_EPMD_PORT=\(epmdPort)", "ERL_EPMD_ADDRESS=127.0.0.1", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG=C.UTF-8",
