@@ -4,8 +4,9 @@ import Postgres
 
 /// Writes every event into the ledger, in whatever order they come.
 struct LedgerHandler: SegmentHandler {
+    var dropsCanaries: Bool { true }
+
     func effects(of event: Event) throws -> (statements: [SQL], announcements: [Announcement]) {
-        if event.canary { return ([], []) }
-        return (try LedgerStore.live.write([event]), [])
+        (try LedgerStore.live.write([event]), [])
     }
 }
