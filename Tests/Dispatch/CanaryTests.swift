@@ -61,6 +61,20 @@ struct CanaryTests {
         }
     }
 
+    @Test("When claims were late, the oldest round says so and the others of that time are ended with it")
+    func backlog() async throws {
+        try await Stage.with { stage in
+            for _ in 0..<5 { try await Self.round(stage) }
+            try await stage.admin.run(
+                "UPDATE dispatch.claim_queue SET since = since - interval '3 seconds' WHERE canary")
+            try await Self.round(stage)
+            try await stage.claiming.claimEmergencies()
+            #expect(try await Self.rows(stage, "claim_queue") == 1, "the young one")
+            #expect(try await Self.rows(stage, "case_file", "state = 'closed'") == 5)
+            #expect(try await Self.rows(stage, "work_order") == 1)
+        }
+    }
+
     @Test("Emergencies never wait behind rounds, nor get the canary's crew; rounds get nobody else's")
     func apart() async throws {
         try await Stage.with { stage in

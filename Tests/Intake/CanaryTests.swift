@@ -104,7 +104,7 @@ struct CanaryTests {
         }
     }
 
-    @Test("the rate is a setting, and 0 turns it off", arguments: [("0", 0.0), ("2.5", 2.5), (nil, 10.0)])
+    @Test("the rate is a setting, and 0 turns it off", arguments: [("0", 0.0), ("2.5", 2.5), (nil, 2.0)])
     func setting(text: String?, rate: Double) async throws {
         try await Self.with(text) { stage in
             let service = try IntakeService(stage.context)

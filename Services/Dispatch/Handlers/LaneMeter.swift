@@ -11,7 +11,7 @@ final class LaneMeter: Sendable {
 
     private struct State {
         var entries: [Entry] = []
-        /// The canary's last two steps here. Rounds come ten times a second, so the last one says how the lane is now.
+        /// The canary's last two steps here. Rounds come at a steady beat, so the last one says how the lane is now.
         var canaryFiled: Entry?
         var canaryClaimed: Entry?
     }

@@ -9,11 +9,25 @@ enum CanaryStore {
     static let finish: [SQL] = [
         "SELECT crew_id FROM dispatch.crew_slot WHERE crew_id = \(Crew.canary) FOR UPDATE",
         """
-        WITH closed AS (
+        WITH late AS (
+            -- Rounds that came while this one waited: it was the oldest and has said how long. Never waits for a queue
+            -- row while the slot is held, since claims take the two the other way round.
+            DELETE FROM dispatch.claim_queue q
+            WHERE q.case_id = ANY (ARRAY (
+                SELECT w.case_id FROM dispatch.claim_queue w
+                WHERE w.canary AND w.since < clock_timestamp() - interval '1 second'
+                FOR UPDATE SKIP LOCKED))
+            RETURNING q.case_id
+        ), closed AS (
             UPDATE dispatch.case_file c
             SET state = 'closed', closed_at = clock_timestamp(), version = c.version + 1
-            FROM dispatch.work_order o
-            WHERE o.crew_id = \(Crew.canary) AND o.released_at IS NULL AND c.case_id = o.case_id
+            FROM (
+                SELECT case_id FROM late
+                UNION
+                SELECT o.case_id FROM dispatch.work_order o
+                WHERE o.crew_id = \(Crew.canary) AND o.released_at IS NULL
+            ) over
+            WHERE c.case_id = over.case_id
             RETURNING c.case_id, c.order_id
         ), done AS (
             UPDATE dispatch.work_order o

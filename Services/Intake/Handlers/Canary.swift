@@ -7,7 +7,7 @@ import Postgres
 import Rules
 import ServiceLifecycle
 
-/// Keeps the emergency lane measured when there is no emergency: ten reports a second that go the whole way in rows of
+/// Keeps the emergency lane measured when there is no emergency: reports at a steady beat that go the whole way in rows of
 /// their own, from here to a crew that is free again at once and a notice that nobody gets. One instance posts them.
 struct Canary: Service {
     /// Rounds a second.

@@ -39,7 +39,7 @@ CREATE FUNCTION sluice.city() RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '00000000-0000-7000-8000-000000000000'::uuid;
 
--- The district of the canary: rounds that run the emergency lane ten times a second to measure it, in rows of their own
+-- The district of the canary: rounds that run the emergency lane to measure it, in rows of their own
 -- (deploy/docs/guarantees.md). Background work alone sees them; no scope of a request holds them, `*` included.
 CREATE FUNCTION sluice.canary() RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
