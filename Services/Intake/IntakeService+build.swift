@@ -74,7 +74,15 @@ public struct IntakeService: Sendable {
     // MARK: - Parts
 
     func services() -> [any Service] {
-        [
+        let canary: [any Service] =
+            settings.canaryRate > 0
+            ? [
+                Canary(
+                    rate: settings.canaryRate, budget: settings.budget, database: context.lane,
+                    messaging: context.messaging, logger: context.logger
+                ).stopping(in: .work, name: "canary").inLane()
+            ] : []
+        return canary + [
             cache.stopping(in: .work, name: "city"), keyring.stopping(in: .work, name: "keyring"),
             keys.stopping(in: .work, name: "signing keys"),
             Housekeeping(database: context.background, logger: context.logger)

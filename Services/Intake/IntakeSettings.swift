@@ -9,6 +9,8 @@ struct IntakeSettings: Sendable {
     var routineFloor: Double
     /// Minutes east of UTC that cameras without a zone are taken to show.
     var cameraZoneMinutes: Int
+    /// Rounds a second of the canary through the emergency lane; 0 for none.
+    var canaryRate: Double
     var external: ExternalIssuer?
 
     init(_ configuration: ServiceConfiguration) throws(ConfigurationErrors) {
@@ -28,6 +30,7 @@ struct IntakeSettings: Sendable {
         self.routineMaximum = reader.number("SLUICE_ROUTINE_MAXIMUM", default: 5_000, 1...1_000_000)
         self.routineFloor = reader.number("SLUICE_ROUTINE_FLOOR", default: 50, 1...1_000_000)
         self.cameraZoneMinutes = reader.integer("SLUICE_CAMERA_ZONE_MINUTES", default: 480, -720...840)
+        self.canaryRate = reader.number("SLUICE_CANARY_RATE", default: 2, 0...50)
         if let issuer = reader.optional("SLUICE_OIDC_ISSUER") {
             self.external = ExternalIssuer(
                 issuer: issuer, audience: reader.required("SLUICE_OIDC_AUDIENCE", "this service's client id"),

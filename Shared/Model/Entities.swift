@@ -21,6 +21,13 @@ public enum EventRecord { public typealias ID = Identifier<EventRecord> }
 extension District {
     /// The fixed id that rows for the whole city carry.
     public static let city = ID("00000000-0000-7000-8000-000000000000").unsafelyUnwrappedKnown
+    /// Where the canary's rounds happen; no place of the city, and in nobody's scope.
+    public static let canary = ID("00000000-0000-7000-8000-0000000000ca").unsafelyUnwrappedKnown
+}
+
+extension Crew {
+    /// The crew that the canary's cases are given to.
+    public static let canary = ID("00000000-0000-7000-8000-0000000000cb").unsafelyUnwrappedKnown
 }
 
 extension Optional {

@@ -11,6 +11,32 @@ import Testing
 
 @Suite("Lists, crews, categories, storm")
 struct ListAndStormTests {
+    @Test("A crew's open orders come in the order of travel, from where it is now")
+    func travel() async throws {
+        try await Stage.with { stage in
+            let account = Account.ID(UUID())
+            let crew = try await stage.crew(account: account)
+            for metres in [3_000.0, 500, 1_500] {
+                try await stage.deliver([stage.report("blockage", at: ClaimingTests.north(metres))])
+            }
+            #expect(try await stage.claiming.claimRoutine(limit: 10) == 3)
+            let token = try stage.token([.crew], account: account)
+            try await stage.serving { caller in
+                func way() async throws -> [Int] {
+                    let answer = try await caller.get("/v1/orders?open=true", token)
+                    return (0..<answer.items().count).compactMap { index in
+                        guard case .number(let lat) = answer["items.\(index).lat"] else { return nil }
+                        return Int(((lat - Stage.here.lat) * 111_195).rounded())
+                    }
+                }
+                #expect(try await way() == [500, 1_500, 3_000])
+                try await stage.admin.run(
+                    "UPDATE dispatch.crew_position SET lat = lat + 2500 / 111195.0 WHERE crew_id = '\(crew)'")
+                #expect(try await way() == [3_000, 1_500, 500])
+            }
+        }
+    }
+
     @Test("The list is paged by cursors without gap or repetition, and filtered")
     func list() async throws {
         try await Stage.with { stage in

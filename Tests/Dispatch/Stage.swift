@@ -112,8 +112,11 @@ struct Stage: Sendable {
 
     /// What a consumer does with a batch, but for its inbox.
     func deliver(_ reports: [ReportSnapshot]) async throws {
-        let events = try reports.map(event)
-        let handler = service.triage(reports.contains(where: \.emergency) ? .emergency : .routine)
+        try await deliver(
+            try reports.map(event), by: service.triage(reports.contains(where: \.emergency) ? .emergency : .routine))
+    }
+
+    func deliver(_ events: [Event], by handler: TriageHandler) async throws {
         var tries = 0
         while true {
             do {
@@ -207,13 +210,15 @@ struct Stage: Sendable {
     // MARK: - HTTP
 
     func token(
-        _ roles: Set<Role>, districts: [District.ID]? = nil, account: Account.ID = Account.ID(UUID())
+        _ roles: Set<Role>, districts: [District.ID]? = nil, everything: Bool = false,
+        account: Account.ID = Account.ID(UUID())
     ) throws -> String {
         let now = context.sources.now()
         return try TokenSigner(kid: "test", seed: Self.seed, issuer: Self.publicURL).sign(
             Claims(
                 sub: account, sid: Session.ID(UUID()), roles: roles,
-                districts: .districts((districts ?? [district]).map(\.rawValue)), name: "Test", issuedAt: now,
+                districts: everything ? .city : .districts((districts ?? [district]).map(\.rawValue)), name: "Test",
+                issuedAt: now,
                 expiresAt: now + .seconds(600)))
     }
 

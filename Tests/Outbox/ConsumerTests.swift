@@ -72,6 +72,29 @@ extension ServerTests {
             }
         }
 
+        /// Old ones, and all of them if the handler has no use for them: no inbox row, no effect, and off the queue.
+        @Test(arguments: [true, false]) func canariesThatMeasureNothingAreDroppedUnread(unwanted: Bool) async throws {
+            try await withCity { city in
+                var handler = Recording(schema: "dispatch")
+                handler.dropsCanaries = unwanted
+                await city.consume(.routine, handler)
+                let publisher = await city.publisher()
+                var old = City.report(at: City.sources.now() - .seconds(11))
+                var young = City.report()
+                old.canary = true
+                young.canary = true
+                for event in [old, young, City.report()] { _ = await publisher.send(event) }
+                try await eventually("the others are done") {
+                    try await city.count("dispatch.effect") == (unwanted ? 1 : 2)
+                }
+                try await eventually("the queue is empty") {
+                    try await publisher.readyCount(queue: "dispatch.routine").count == 0
+                }
+                #expect(try await city.count("dispatch.inbox") == (unwanted ? 1 : 2))
+                #expect(try await city.count("dispatch.dead_letter") == 0)
+            }
+        }
+
         @Test func nonsenseBecomesDeadLettersAndTheConsumerLivesOn() async throws {
             try await withCity { city in
                 let consumer = await city.consume(.routine, Recording(schema: "dispatch"))

@@ -166,12 +166,15 @@ struct LedgerTests {
 
     @Test("a body that is none is poison")
     func poison() throws {
-        var event = Event(
+        let event = Event(
             id: Identifier(UUID()), source: .dispatch, type: .caseOpened, time: Self.march, district: Self.district,
             aggregateID: UUID(), aggregateVersion: 1, lane: .routine, data: Array("{}".utf8))
         #expect(throws: Poison.self) { try Self.effects(of: event) }
-        event.canary = true
-        #expect(try Self.effects(of: event).isEmpty)
+    }
+
+    @Test("the canary's events are not asked for")
+    func canaries() {
+        #expect(LedgerHandler().dropsCanaries)
     }
 }
 

@@ -32,6 +32,7 @@ struct ReportBalance: Encodable, Sendable {
                 LEFT JOIN dispatch.api_report_state s ON s.report_id = r.report_id
                 WHERE r.report_id >= sluice.uuid_v7_floor(\(since)::timestamptz - interval '10 minutes')
                   AND r.received_at >= \(since)
+                  AND r.district_id <> sluice.canary()
                   AND r.kind IN ('hazard', 'complaint', 'request', 'finding')
             ), open AS (
                 SELECT r.report_id, r.received_at,

@@ -40,6 +40,7 @@ struct CategoryRoutes: Sendable {
     private func put(_ request: Request, _ context: APIContext) async throws -> Response {
         try context.require(.admin)
         let code = try context.pathText("code", limit: 64)
+        guard !CategoryStore.hidden.contains(code) else { throw Problem.notFound("The category", zh: "类别") }
         let input = try await request.json(CategoryInput.self, limit: 64 << 10)
         var check = Validation()
         check.word("code", code)

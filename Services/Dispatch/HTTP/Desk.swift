@@ -36,7 +36,7 @@ struct Desk: Sendable {
     func viewer(_ context: APIContext) async throws -> Viewer {
         let claims = try context.requireAccount()
         if Self.staff.contains(where: claims.has) {
-            return Viewer(scope: context.scope, crew: nil, districts: context.scope.ids)
+            return Viewer(scope: context.scope, crew: nil, districts: context.scope.districtIDs)
         }
         guard claims.has(.crew) else { throw Problem.forbidden }
         let crew = try await crew(of: claims)
@@ -59,17 +59,6 @@ struct Desk: Sendable {
                 return try key.complete(response)
             }
             return try (stored ?? answer(value)).response
-        }
-    }
-}
-
-extension DistrictScope {
-    /// The districts of a scope; nil for all of them.
-    var ids: [UUID]? {
-        switch self {
-        case .all, .city: nil
-        case .districts(let ids): ids
-        case .none: []
         }
     }
 }

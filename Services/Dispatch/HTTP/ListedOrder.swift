@@ -2,6 +2,7 @@ import FoundationEssentials
 import Model
 import Outbox
 import Postgres
+import Rules
 import ServiceKit
 
 /// An order with what a crew must know of its case to go there.
@@ -24,6 +25,12 @@ struct ListedOrder: Presentable {
         personAtRisk = try row.decode("person_at_risk")
         arriveDue = try row.decode("arrive_due")
         resolveDue = try row.decode("resolve_due")
+    }
+
+    var stop: TravelOrder.Stop {
+        TravelOrder.Stop(
+            orderID: order.orderID, place: Coordinate(lon: lon, lat: lat), state: order.state,
+            emergency: order.emergency, severity: order.severity)
     }
 
     static let shown: [ShownField<ListedOrder>] =

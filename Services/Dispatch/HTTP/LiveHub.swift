@@ -36,7 +36,7 @@ struct LiveMessage: Sendable {
     }
 
     func isVisible(in scope: DistrictScope) -> Bool {
-        guard let ids = scope.ids else { return true }
+        guard let ids = scope.districtIDs else { return true }
         return district == District.city || ids.contains(district.rawValue) || ids.contains(responsible.rawValue)
     }
 }

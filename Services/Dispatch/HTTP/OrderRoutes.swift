@@ -58,6 +58,9 @@ struct OrderRoutes: Sendable {
             if viewer.crew == nil { try context.requireDistrict(district) }
             filter.districts = [district.rawValue]
         }
+        if let crew = viewer.crew, filter.open == true {
+            return try .json(.ok, try await way(of: crew, filter, scope: viewer.scope))
+        }
         filter.after = page.cursor.map { $0.id(0) }
         let rows = try await desk.database.query(OrderStore.list(filter), scope: viewer.scope)
         return try .json(
@@ -66,6 +69,26 @@ struct OrderRoutes: Sendable {
                 Cursor("orders", .id(shown.value.order.orderID))
             })
     }
+
+    /// A crew's open orders as it goes to them. All on one page: where the crew is changes the order between two pages.
+    private func way(
+        of crew: Crew.ID, _ filter: OrderFilter, scope: DistrictScope
+    ) async throws -> Page<Presented<ListedOrder>> {
+        var filter = filter
+        filter.limit = Self.wayLimit
+        let answers = try await desk.database.segment(
+            [OrderStore.list(filter), CrewStore.position(of: crew)], scope: scope)
+        let orders = try answers[0].map { try ListedOrder($0) }
+        let here = try answers[1].first.map { row in
+            Coordinate(lon: try row.decode("lon"), lat: try row.decode("lat"))
+        }
+        let way = TravelOrder.sorted(orders.map(\.stop), from: here)
+        let byID = Dictionary(orders.map { ($0.order.orderID, $0) }) { first, _ in first }
+        return Page(items: way.compactMap { byID[$0] }.map { Presented($0) }, next: nil)
+    }
+
+    /// More than any crew's list holds in practice.
+    private static let wayLimit = 200
 
     private func one(_ context: APIContext) async throws -> Response {
         let viewer = try await desk.viewer(context)
@@ -167,6 +190,11 @@ extension StepResult: Presentable {
 enum OrderDescriptions {
     static let list = Operation(
         .get, "/v1/orders", "Orders; a crew sees its own", access: .look,
+        description: """
+            The newest first. A crew that asks for its open ones gets them in the order of travel, all on one page: what \
+            it has started, then emergencies by severity, then the rest; of equal rank always the nearest next, from \
+            where the crew was last seen.
+            """,
         parameters: [
             .query("open", .boolean, "Only those that still bind a crew, or only those that do not."),
             .query("crew", .uuid), .query("district", .uuid),

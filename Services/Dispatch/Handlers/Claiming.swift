@@ -26,16 +26,25 @@ struct Claiming: Sendable {
     /// - Returns: how many were claimed.
     @discardableResult
     func claimEmergencies() async throws -> Int {
+        let claimed = try await claimEmergencies(canary: false)
+        if try await claimEmergencies(canary: true) > 0 { try await database.segment(CanaryStore.finish) }
+        return claimed
+    }
+
+    private func claimEmergencies(canary: Bool) async throws -> Int {
         var claimed = 0
         var passedOver: [Case.ID] = []
         // A bound, so that one call cannot run for ever beside claims that come back.
         for _ in 0..<500 {
-            let rows = try await database.query(QueueStore.firstEmergency(passingOver: passedOver))
+            let rows = try await database.query(
+                QueueStore.firstEmergency(passingOver: passedOver, canary: canary))
             guard let first = rows.first else { break }
             let wanted = try QueueRecord(waiting: first)
             let offers = try rows.filter { row in try row.decode("case_id", as: Case.ID.self) == wanted.caseID }
                 .map { row in try CrewOffer(row, for: wanted) }
             if try await claim(wanted, from: offers) { claimed += 1 } else { passedOver.append(wanted.caseID) }
+            // It has one crew, which is free again when its order is finished.
+            if canary { break }
         }
         return claimed
     }
@@ -115,7 +124,7 @@ struct Claiming: Sendable {
                 .claim, "claimed", choice.reason, about: record, order: order.orderID,
                 inputs: inputs(queued, choice, considered), ruleVersion: CrewClaim.ruleVersion)
             try await transaction.commit(try changes.writes() + messaging.announce(changes.announcements))
-            if !record.canary { meter.record(claimed: now - max(queued.notBefore, slot.freeSince)) }
+            meter.record(claimed: now - max(queued.notBefore, slot.freeSince), canary: record.canary)
             return changes.announcements
         }
         messaging.committed(announcements)

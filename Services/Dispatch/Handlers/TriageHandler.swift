@@ -86,8 +86,8 @@ struct TriageHandler: DecisionHandler {
         live.signal()
         guard lane == .emergency else { return }
         let now = sources.now()
-        for event in events where event.type == .reportReceived && !event.canary {
-            meter.record(filed: now - event.time)
+        for event in events where event.type == .reportReceived {
+            meter.record(filed: now - event.time, canary: event.canary)
         }
     }
 

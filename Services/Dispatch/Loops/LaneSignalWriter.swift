@@ -34,12 +34,13 @@ struct LaneSignalWriter: Service {
 
     func write() async throws {
         let oldest = try await database.query(SignalStore.oldestWaiting).first?.decode(0, as: Double?.self) ?? 0
-        let reading = LanePressure.Reading(worst: meter.worst, oldestWaiting: oldest)
+        let reading = LanePressure.Reading(worst: meter.worst, oldestWaiting: oldest, canary: meter.canary)
         let pressure = LanePressure.pressure(reading, calm: bounds.calm, bound: bounds.bound)
         try await database.query(
-            SignalStore.save(instance: instance, pressure: pressure, worst: reading.worst, oldest: oldest))
+            SignalStore.save(instance: instance, pressure: pressure, reading: reading))
         Gauge(label: "sluice_lane_pressure").record(pressure)
         Gauge(label: "sluice_lane_worst_milliseconds").record(reading.worst)
         Gauge(label: "sluice_lane_oldest_milliseconds").record(oldest)
+        if let canary = reading.canary { Gauge(label: "sluice_lane_canary_milliseconds").record(canary) }
     }
 }

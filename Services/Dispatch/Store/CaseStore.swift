@@ -27,8 +27,9 @@ enum CaseStore {
         guard !records.isEmpty else { return [] }
         return [
             """
-            INSERT INTO dispatch.case_file (\(columns))
-            SELECT \(newColumns)
+            INSERT INTO dispatch.case_file (\(columns), number)
+            SELECT \(newColumns),
+                   nextval(CASE WHEN n.canary THEN 'dispatch.canary_number' ELSE 'dispatch.case_number' END::regclass)
             FROM json_populate_recordset(NULL::dispatch.case_file, \(try RecordText.text(of: records))::json) n
             """
         ]

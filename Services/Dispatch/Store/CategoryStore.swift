@@ -38,9 +38,12 @@ enum CategoryStore {
 
     // MARK: - As the API shows them
 
+    /// Categories that nobody can choose, see or change.
+    static let hidden = ["sentinel", "canary"]
+
     /// - Parameter code: nil for all.
     static func shown(_ code: String?) -> SQL {
-        let one: SQL = code.map { "code = \($0)" } ?? "code <> 'sentinel'"
+        let one: SQL = code.map { "code = \($0)" } ?? "NOT code = ANY (\(hidden))"
         return """
             SELECT code, version, active, kind, category_group, name_zh, name_en, severity, emergency_words,
                    emergency_places, always_emergency, merge_radius_m, merge_window_min, skills, respond_min, arrive_min,

@@ -160,6 +160,10 @@ enum CrewStore {
         """
     }
 
+    static func position(of crew: Crew.ID) -> SQL {
+        "SELECT lon, lat FROM dispatch.crew_position WHERE crew_id = \(crew)"
+    }
+
     static func phoneOffset(_ crew: Crew.ID, device: String) -> SQL {
         "SELECT offset_ms FROM dispatch.phone_clock WHERE crew_id = \(crew) AND device = \(device)"
     }

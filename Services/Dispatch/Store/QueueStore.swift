@@ -141,24 +141,28 @@ enum QueueStore {
 
     /// The first emergency that some crew could take, with its candidates, nearest first. Rows before it that no crew
     /// could take are passed over; nothing is locked yet.
-    static func firstEmergency(passingOver skipped: [Case.ID]) -> SQL {
-        """
-        SELECT \(waitingColumns), k.*
-        FROM (
-            SELECT * FROM dispatch.claim_queue w
-            WHERE w.emergency AND w.not_before <= clock_timestamp() AND NOT w.case_id = ANY (\(skipped))
-              AND EXISTS (SELECT FROM dispatch.crew_slot s WHERE s.shift_id IS NOT NULL)
-            ORDER BY w.verified DESC, w.severity DESC, w.since, w.case_id
-            LIMIT 200
-        ) q
-        CROSS JOIN LATERAL (
-            \(CrewStore.candidates(
-                lon: "q.lon", lat: "q.lat", district: "q.district_id", skills: "q.skills", excluded: "q.excluded",
-                severity: "q.severity", canary: "q.canary"))
-        ) k
-        ORDER BY q.verified DESC, q.severity DESC, q.since, q.case_id
-        LIMIT 24
-        """
+    /// - Parameter canary: the canary's rows, which are looked for apart: real ones never wait behind them, and a queue
+    ///   of real ones that no crew can take does not hide them.
+    static func firstEmergency(passingOver skipped: [Case.ID], canary: Bool = false) -> SQL {
+        let which: SQL = canary ? "w.canary" : "NOT w.canary"
+        return """
+            SELECT \(waitingColumns), k.*
+            FROM (
+                SELECT * FROM dispatch.claim_queue w
+                WHERE \(which) AND w.emergency AND w.not_before <= clock_timestamp()
+                  AND NOT w.case_id = ANY (\(skipped))
+                  AND EXISTS (SELECT FROM dispatch.crew_slot s WHERE s.shift_id IS NOT NULL)
+                ORDER BY w.verified DESC, w.severity DESC, w.since, w.case_id
+                LIMIT 200
+            ) q
+            CROSS JOIN LATERAL (
+                \(CrewStore.candidates(
+                    lon: "q.lon", lat: "q.lat", district: "q.district_id", skills: "q.skills", excluded: "q.excluded",
+                    severity: "q.severity", canary: "q.canary"))
+            ) k
+            ORDER BY q.verified DESC, q.severity DESC, q.since, q.case_id
+            LIMIT 24
+            """
     }
 
     /// The head of the routine queue with the nearest crew that has room for each, oldest and most severe first.

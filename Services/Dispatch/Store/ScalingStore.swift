@@ -3,7 +3,7 @@ import Postgres
 enum ScalingStore {
     /// Counted only up to a bound, so that the question never costs more than a moment.
     static let look: SQL = """
-        SELECT (SELECT count(*) FROM (SELECT FROM dispatch.claim_queue LIMIT 50000) q)::integer
+        SELECT (SELECT count(*) FROM (SELECT FROM dispatch.claim_queue WHERE NOT canary LIMIT 50000) q)::integer
                + (SELECT count(*) FROM (SELECT FROM dispatch.retry LIMIT 50000) r)::integer AS waiting,
                (SELECT setting::integer * 8 / 10 FROM pg_settings WHERE name = 'max_connections')
                - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::integer AS free,

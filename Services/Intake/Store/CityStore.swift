@@ -49,7 +49,7 @@ struct CityStore: Sendable {
             SELECT code, version, active, kind, name_zh, name_en, severity, always_emergency, emergency_words,
                    emergency_places
             FROM dispatch.api_category
-            WHERE code <> 'sentinel'
+            WHERE code NOT IN ('sentinel', 'canary')
             """)
         return try rows.map { row in
             Category(

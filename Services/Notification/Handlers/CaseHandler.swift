@@ -20,7 +20,7 @@ struct CaseHandler: DecisionHandler {
 
     func plan(_ events: [Event]) throws -> (locks: [AdvisoryLock], look: [SQL], plan: Plan) {
         var plan = Plan()
-        for event in events where event.type.aggregate == "case" && !event.canary {
+        for event in events where event.type.aggregate == "case" {
             plan.snapshots[event.id] = try event.body(as: CaseSnapshot.self)
         }
         guard !plan.snapshots.isEmpty else { return ([], [], plan) }
@@ -99,7 +99,9 @@ struct NoticeMaker: Sendable {
         tell(
             facts, desk: contacts.desk(district: facts.districtID, street: facts.streetID), level: 1,
             purpose: .emergency, round: round, reason: reason.rawValue,
-            escalateAt: terms.due(created: now, severity: facts.severity), now: now)
+            // Nobody is behind the canary's sink to acknowledge.
+            escalateAt: facts.districtID == District.canary ? nil : terms.due(created: now, severity: facts.severity),
+            now: now)
     }
 
     /// The second level of the same office; where it has none, the district's office.

@@ -16,7 +16,8 @@ struct NoticeAnnouncer: Sendable {
                 id: Identifier(sources.randomUUID(now)), source: .notification, type: type, time: now,
                 district: snapshot.districtID, aggregateID: snapshot.noticeID.rawValue,
                 aggregateVersion: snapshot.version, lane: snapshot.emergency ? .emergency : .routine,
-                causationID: causation, traceparent: traceparent, data: Array(try JSONEncoder().encode(snapshot))),
+                canary: snapshot.districtID == District.canary, causationID: causation, traceparent: traceparent,
+                data: Array(try JSONEncoder().encode(snapshot))),
             actor: actor)
     }
 }

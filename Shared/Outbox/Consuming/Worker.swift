@@ -22,6 +22,8 @@ struct Worker: Sendable {
         for message in messages {
             if case .poison(let reason) = message.content {
                 fates.append((message, await bury(message, reason: reason)))
+            } else if let event = message.event, event.canary, dropsCanary(event) {
+                fates.append((message, .settled))
             } else {
                 good.append(message)
             }
@@ -31,6 +33,11 @@ struct Worker: Sendable {
         case .decision(let handler): fates += await handleTogether(good, handler, approach)
         }
         return fates
+    }
+
+    /// A canary's row leaves its outbox after 10 s; one that comes later by the broker would measure nothing any more.
+    private func dropsCanary(_ event: Event) -> Bool {
+        handler.dropsCanaries || performer.messaging.sources.now() - event.time > .seconds(10)
     }
 
     // MARK: - Segments

@@ -10,11 +10,15 @@ public protocol EventHandler: Sendable {
     /// Which of the two kinds this is; given by the two protocols.
     var work: HandlerWork { get }
 
+    /// The canary's events are dropped unread: whoever only records has no use for them.
+    var dropsCanaries: Bool { get }
+
     /// What to write in the transaction that makes the event a dead letter, such as what became of a report.
     func deadLettered(_ event: Event, reason: String) -> [SQL]
 }
 
 extension EventHandler {
+    public var dropsCanaries: Bool { false }
     public func deadLettered(_ event: Event, reason: String) -> [SQL] { [] }
 }
 

@@ -54,6 +54,9 @@ struct Upkeep: Service {
                 }
             }
             task(&group, every: .seconds(60), "old inbox rows cannot be purged") { try await purge() }
+            if service.runsCanary {
+                task(&group, every: .seconds(30), "the canary's rows cannot be purged") { try await purgeCanaries() }
+            }
         }
     }
 
@@ -79,6 +82,12 @@ struct Upkeep: Service {
         }
     }
 
+    /// Two minutes of the canary's rounds are kept, to look into one that was slow.
+    private func purgeCanaries() async throws {
+        _ = try await databases.background.query(
+            "SELECT \(identifier: schema).purge_canaries(clock_timestamp() - interval '2 minutes')")
+    }
+
     /// Inbox rows live 90 days; in small chunks, so that no transaction is long.
     private func purge() async throws {
         let chunk = 5_000
@@ -93,6 +102,16 @@ struct Upkeep: Service {
                 """
             ).affected
             if gone < chunk { return }
+        }
+    }
+}
+
+extension ServiceName {
+    /// The services that the emergency lane goes through, and so the canary's rounds.
+    var runsCanary: Bool {
+        switch self {
+        case .intake, .dispatch, .notification: true
+        case .gisSync, .scoring: false
         }
     }
 }

@@ -39,6 +39,12 @@ CREATE FUNCTION sluice.city() RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '00000000-0000-7000-8000-000000000000'::uuid;
 
+-- The district of the canary: rounds that run the emergency lane to measure it, in rows of their own
+-- (deploy/docs/guarantees.md). Background work alone sees them; no scope of a request holds them, `*` included.
+CREATE FUNCTION sluice.canary() RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '00000000-0000-7000-8000-0000000000ca'::uuid;
+
 -- District scope ------------------------------------------------------------------------------------------------------
 
 -- `sluice.districts` holds the ids that the present transaction may see, with commas between them, or `*`.
@@ -47,7 +53,7 @@ RETURN '00000000-0000-7000-8000-000000000000'::uuid;
 CREATE FUNCTION sluice.in_scope(district uuid) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN pg_has_role(current_user, 'sluice_background', 'member')
-    OR current_setting('sluice.districts', true) = '*'
+    OR (current_setting('sluice.districts', true) = '*' AND district <> sluice.canary())
     OR district = ANY (string_to_array(
         nullif(nullif(current_setting('sluice.districts', true), ''), '*'), ',')::uuid[]);
 
@@ -61,8 +67,9 @@ CREATE FUNCTION sluice.protect(relation regclass, mode text DEFAULT 'facts') RET
 LANGUAGE plpgsql SET search_path = pg_catalog AS $function$
 DECLARE
     -- Each in a SELECT of its own, so that it is evaluated once a statement and not once a row.
-    everything CONSTANT text := $$(SELECT pg_has_role(current_user, 'sluice_background', 'member')
-        OR coalesce(current_setting('sluice.districts', true) = '*', false))$$;
+    everything CONSTANT text := $$(SELECT pg_has_role(current_user, 'sluice_background', 'member'))
+        OR ((SELECT coalesce(current_setting('sluice.districts', true) = '*', false))
+            AND district_id <> sluice.canary())$$;
     districts CONSTANT text := $$((SELECT string_to_array(
         nullif(nullif(current_setting('sluice.districts', true), ''), '*'), ',')::uuid[])::uuid[])$$;
     own text := format('%s OR district_id = ANY (%s)', everything, districts);
@@ -267,7 +274,7 @@ $function$;
 
 GRANT EXECUTE ON FUNCTION
     sluice.uuid_v7(timestamptz), sluice.uuid_v7_time(uuid), sluice.uuid_v7_floor(timestamptz), sluice.city(),
-    sluice.in_scope(uuid), sluice.missing_sentinels(text[])
+    sluice.canary(), sluice.in_scope(uuid), sluice.missing_sentinels(text[])
 TO sluice_service;
 GRANT EXECUTE ON FUNCTION sluice.ensure_month_partitions(regclass, integer) TO sluice_background;
 GRANT SELECT ON sluice.migration, sluice.sentinel TO sluice_service;

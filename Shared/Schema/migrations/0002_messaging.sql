@@ -38,6 +38,7 @@ BEGIN
     ) PARTITION BY RANGE (id);
     CREATE INDEX history_tx ON history (tx, id);
     CREATE INDEX history_aggregate ON history (aggregate_id, version);
+    CREATE INDEX history_canary ON history (id) WHERE canary;
     COMMENT ON TABLE history IS 'Append-only record of every change; the row id is the event id';
     PERFORM sluice.ensure_month_partitions(format('%I.history', schema)::regclass);
     PERFORM sluice.protect('history'::regclass, 'facts');
@@ -248,6 +249,22 @@ BEGIN
         until  timestamptz NOT NULL
     );
     COMMENT ON TABLE task_lease IS 'Tasks that one instance does at a time, each until its lease ends';
+    -- Deletes the canary's events made before that time, for a service's own purge_canaries. Consumers purge their inbox
+    -- by this table, so it keeps them some minutes longer than they keep what came of them.
+    CREATE FUNCTION purge_canary_events(before timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $purge_canary_events$
+    DECLARE
+        -- Given back before it returns; an error ends the transaction and the setting with it.
+        scope CONSTANT text := coalesce(current_setting('sluice.districts', true), '');
+        gone bigint;
+    BEGIN
+        PERFORM set_config('sluice.districts', sluice.canary()::text, true);
+        DELETE FROM history WHERE canary AND id < sluice.uuid_v7_floor(before - interval '3 minutes');
+        GET DIAGNOSTICS gone = ROW_COUNT;
+        PERFORM set_config('sluice.districts', scope, true);
+        RETURN gone;
+    END
+    $purge_canary_events$;
 END
 $create_messaging$;
 COMMENT ON FUNCTION sluice.create_messaging(name) IS 'Makes the messaging tables of CONTRACTS.md §4 in a schema';

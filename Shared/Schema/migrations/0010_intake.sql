@@ -230,6 +230,31 @@ CREATE UNLOGGED TABLE intake.sign_in_attempt (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE intake.sign_in_attempt IS 'Failed sign-ins of an account name or address, and when the next may be tried';
 
+-- The canary ----------------------------------------------------------------------------------------------------------
+
+-- Deletes what the canary's rounds made before that time. Its tracking codes are its report's id twice, so that they are
+-- found again; no person's code can be, since those are keyed hashes.
+CREATE FUNCTION intake.purge_canaries(before timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $function$
+DECLARE
+    -- Given back before it returns; an error ends the transaction and the setting with it.
+    scope CONSTANT text := coalesce(current_setting('sluice.districts', true), '');
+    reports uuid[];
+    gone bigint;
+BEGIN
+    PERFORM set_config('sluice.districts', sluice.canary()::text, true);
+    reports := ARRAY (
+        SELECT aggregate_id FROM intake.history WHERE canary AND id < sluice.uuid_v7_floor(before));
+    DELETE FROM intake.tracking
+    WHERE code_hash = ANY (ARRAY (SELECT uuid_send(r) || uuid_send(r) FROM unnest(reports) r));
+    DELETE FROM intake.report WHERE report_id = ANY (reports) AND district_id = sluice.canary();
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    PERFORM intake.purge_canary_events(before);
+    PERFORM set_config('sluice.districts', scope, true);
+    RETURN gone;
+END
+$function$;
+
 -- Views ---------------------------------------------------------------------------------------------------------------
 
 CREATE VIEW intake.api_report AS

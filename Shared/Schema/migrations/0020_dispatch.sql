@@ -81,9 +81,12 @@ SELECT sluice.protect('dispatch.storm_level');
 
 -- One problem in the world. Not partitioned: it is looked up and updated by its open part, which partial indexes keep
 -- small, and triage must find neighbours whatever their month.
+CREATE SEQUENCE dispatch.case_number AS bigint;
+CREATE SEQUENCE dispatch.canary_number AS bigint INCREMENT -1;
 CREATE TABLE dispatch.case_file (
     case_id                 uuid PRIMARY KEY,
-    number                  bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    -- What people call it by. The canary's cases have negative numbers, so that they leave no gaps among these.
+    number                  bigint NOT NULL UNIQUE DEFAULT nextval('dispatch.case_number'),
     district_id             uuid NOT NULL,
     responsible_district_id uuid NOT NULL,
     street_id               uuid,
@@ -151,6 +154,7 @@ CREATE INDEX case_file_responsible ON dispatch.case_file (responsible_district_i
 CREATE INDEX case_file_emergencies ON dispatch.case_file (district_id, opened_at DESC, case_id DESC) WHERE emergency;
 CREATE INDEX case_file_street ON dispatch.case_file (street_id, opened_at DESC);
 CREATE INDEX case_file_community ON dispatch.case_file (community_id, opened_at DESC) WHERE community_id IS NOT NULL;
+CREATE INDEX case_file_canary ON dispatch.case_file (opened_at) WHERE canary;
 CREATE INDEX case_file_merged ON dispatch.case_file (merged_into) WHERE merged_into IS NOT NULL;
 SELECT sluice.protect('dispatch.case_file');
 
@@ -455,6 +459,7 @@ CREATE INDEX claim_queue_emergency ON dispatch.claim_queue (verified DESC, sever
     WHERE emergency;
 CREATE INDEX claim_queue_routine
     ON dispatch.claim_queue (district_id, skill_key, severity DESC, since, case_id) WHERE NOT emergency;
+CREATE INDEX claim_queue_canary ON dispatch.claim_queue (since) WHERE canary;
 SELECT sluice.protect('dispatch.claim_queue');
 
 -- Why -----------------------------------------------------------------------------------------------------------------
@@ -508,6 +513,8 @@ CREATE TABLE dispatch.lane_signal (
     pressure    double precision NOT NULL CHECK (pressure BETWEEN 0 AND 1),
     worst_ms    double precision NOT NULL,
     oldest_ms   double precision NOT NULL,
+    -- The canary's last round here; null if none came lately.
+    canary_ms   double precision,
     measured_at timestamptz NOT NULL
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE dispatch.lane_signal IS 'How hard the emergency lane is pressed, as each instance saw it';
@@ -548,6 +555,42 @@ BEGIN
     FROM dispatch.crew_member m
     WHERE m.account_id = account;
     PERFORM set_config('sluice.districts', scope, true);
+END
+$function$;
+
+-- Deletes what the canary's rounds made before that time.
+CREATE FUNCTION dispatch.purge_canaries(before timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $function$
+DECLARE
+    -- Given back before it returns; an error ends the transaction and the setting with it.
+    scope CONSTANT text := coalesce(current_setting('sluice.districts', true), '');
+    cases uuid[];
+    orders uuid[];
+BEGIN
+    PERFORM set_config('sluice.districts', sluice.canary()::text, true);
+    cases := ARRAY (SELECT case_id FROM dispatch.case_file WHERE canary AND opened_at < before);
+    orders := ARRAY (SELECT order_id FROM dispatch.work_order WHERE case_id = ANY (cases));
+    DELETE FROM dispatch.claim_queue WHERE canary AND since < before;
+    -- Only if nobody finished a round: its crew must not be bound by an order that is gone.
+    UPDATE dispatch.crew_slot
+    SET active_order = NULL, active_emergency = NULL, active_severity = NULL, active_state = NULL,
+        free_since = clock_timestamp()
+    WHERE district_id = sluice.canary() AND active_order = ANY (orders);
+    DELETE FROM dispatch.crew_period WHERE order_id = ANY (orders);
+    DELETE FROM dispatch.work_order WHERE order_id = ANY (orders);
+    DELETE FROM dispatch.due WHERE case_id = ANY (cases);
+    DELETE FROM dispatch.overdue_mark WHERE case_id = ANY (cases);
+    DELETE FROM dispatch.report_state WHERE case_id = ANY (cases);
+    DELETE FROM dispatch.decision WHERE case_id = ANY (cases);
+    DELETE FROM dispatch.case_file WHERE case_id = ANY (cases);
+    DELETE FROM dispatch.inbox i
+    WHERE i.event_id = ANY (ARRAY (
+        SELECT id FROM intake.history WHERE canary AND id < sluice.uuid_v7_floor(before)
+        UNION ALL
+        SELECT id FROM notification.history WHERE canary AND id < sluice.uuid_v7_floor(before)));
+    PERFORM dispatch.purge_canary_events(before);
+    PERFORM set_config('sluice.districts', scope, true);
+    RETURN cardinality(cases);
 END
 $function$;
 
@@ -614,7 +657,7 @@ CROSS JOIN LATERAL (VALUES
 WHERE f.at IS NOT NULL;
 
 CREATE VIEW dispatch.api_lane_signal AS
-SELECT instance, pressure, measured_at, worst_ms, oldest_ms FROM dispatch.lane_signal;
+SELECT instance, pressure, measured_at, worst_ms, oldest_ms, canary_ms FROM dispatch.lane_signal;
 
 -- Sentinels: rows of the city that every reader must see; none is a category that can be chosen or a case of anybody.
 INSERT INTO dispatch.category (
@@ -652,5 +695,15 @@ INSERT INTO sluice.sentinel (view_name, key_column, key_value) VALUES
     ('dispatch.api_case_timeline', 'case_id', '00000000-0000-7000-8000-000000000020'),
     ('dispatch.api_order', 'order_id', '00000000-0000-7000-8000-000000000023'),
     ('dispatch.api_lane_signal', 'instance', 'sentinel');
+
+-- The canary's category and its crew, which is always on shift. Nobody can choose the one or see the other.
+INSERT INTO dispatch.category (
+    code, active, kind, category_group, name_zh, name_en, severity, always_emergency, merge_radius_m, merge_window_min,
+    respond_min, arrive_min, resolve_min, storm_respond_min, storm_arrive_min, storm_resolve_min)
+VALUES ('canary', false, 'hazard', 'canary', '金丝雀', 'Canary', 1, true, 1, 1, 60, 60, 60, 60, 60, 60);
+SELECT set_config('sluice.districts', sluice.canary()::text, true);
+INSERT INTO dispatch.crew (crew_id, district_id, name, depot_lon, depot_lat, list_limit, canary)
+VALUES ('00000000-0000-7000-8000-0000000000cb', sluice.canary(), 'canary', 0, 0, 1, true);
+UPDATE dispatch.crew_slot SET shift_id = crew_id WHERE crew_id = '00000000-0000-7000-8000-0000000000cb';
 
 SELECT sluice.grant_service('dispatch');

@@ -40,7 +40,8 @@ CREATE TABLE notification.channel (
     channel_id      uuid PRIMARY KEY DEFAULT sluice.uuid_v7(clock_timestamp()),
     recipient_id    uuid NOT NULL REFERENCES notification.recipient,
     district_id     uuid NOT NULL,
-    kind            text NOT NULL CHECK (kind IN ('webhook', 'mail')),
+    -- A sink takes everything and passes nothing on; only the canary has one.
+    kind            text NOT NULL CHECK (kind IN ('webhook', 'mail', 'sink')),
     address         bytea NOT NULL,
     secret          bytea,
     previous_secret bytea,
@@ -140,6 +141,7 @@ CREATE TABLE notification.comment (
     body        text NOT NULL CHECK (length(body) BETWEEN 1 AND 2000),
     at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX comment_notice ON notification.comment (notice_id);
 CREATE INDEX comment_case ON notification.comment (case_id, comment_id);
 SELECT sluice.protect('notification.comment', 'facts');
 
@@ -168,6 +170,37 @@ AS $function$
     WHERE l.kid = wanted
 $function$;
 
+-- Deletes what the canary's rounds made before that time.
+CREATE FUNCTION notification.purge_canaries(before timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $function$
+DECLARE
+    -- Given back before it returns; an error ends the transaction and the setting with it.
+    scope CONSTANT text := coalesce(current_setting('sluice.districts', true), '');
+    notices uuid[];
+    cases uuid[];
+    deliveries uuid[];
+BEGIN
+    PERFORM set_config('sluice.districts', sluice.canary()::text, true);
+    notices := ARRAY (
+        SELECT notice_id FROM notification.notice
+        WHERE district_id = sluice.canary() AND notice_id < sluice.uuid_v7_floor(before));
+    cases := ARRAY (SELECT case_id FROM notification.notice WHERE notice_id = ANY (notices));
+    deliveries := ARRAY (
+        SELECT delivery_id FROM notification.delivery WHERE notice_id = ANY (notices));
+    DELETE FROM notification.delivery_attempt WHERE delivery_id = ANY (deliveries);
+    DELETE FROM notification.delivery WHERE delivery_id = ANY (deliveries);
+    DELETE FROM notification.link WHERE notice_id = ANY (notices);
+    DELETE FROM notification.notice WHERE notice_id = ANY (notices);
+    DELETE FROM notification.case_held WHERE case_id = ANY (cases);
+    DELETE FROM notification.inbox i
+    WHERE i.event_id = ANY (ARRAY (
+        SELECT id FROM dispatch.history WHERE canary AND id < sluice.uuid_v7_floor(before)));
+    PERFORM notification.purge_canary_events(before);
+    PERFORM set_config('sluice.districts', scope, true);
+    RETURN cardinality(notices);
+END
+$function$;
+
 CREATE VIEW notification.api_office AS
 SELECT o.office_id, o.street_id, o.district_id, o.name_zh, o.name_en, o.active
 FROM notification.office o;
@@ -193,6 +226,16 @@ VALUES (sluice.city(), sluice.city(), sluice.city(), sluice.city(), false, 'rout
 INSERT INTO sluice.sentinel (view_name, key_column, key_value)
 VALUES ('notification.api_office', 'office_id', sluice.city()::text),
        ('notification.api_notice', 'notice_id', sluice.city()::text);
+
+-- Who is told in the canary's rounds: one person on duty whose channel is the sink.
+SELECT set_config('sluice.districts', sluice.canary()::text, true);
+INSERT INTO notification.office (office_id, district_id, name_zh, name_en)
+VALUES ('00000000-0000-7000-8000-0000000000cc', sluice.canary(), '金丝雀', 'Canary');
+INSERT INTO notification.recipient (recipient_id, office_id, district_id, level, name)
+VALUES ('00000000-0000-7000-8000-0000000000cd', '00000000-0000-7000-8000-0000000000cc', sluice.canary(), 1, 'canary');
+INSERT INTO notification.channel (channel_id, recipient_id, district_id, kind, address)
+VALUES (
+    '00000000-0000-7000-8000-0000000000ce', '00000000-0000-7000-8000-0000000000cd', sluice.canary(), 'sink', '');
 
 SELECT sluice.grant_service('notification');
 -- By key id and through the function only.

@@ -45,6 +45,8 @@ final class RunningIntake: Sendable {
                 "SLUICE_AMQP_HOSTS": "127.0.0.1:9", "SLUICE_AMQP_PASSWORD": "none",
                 "SLUICE_MASTER_KEY": Data(repeating: 3, count: 32).base64EncodedString(),
                 "SLUICE_ATTACHMENTS_DIR": folder.path, "SLUICE_BUDGET_PREFIX": "100000",
+                // A round is a test's own affair.
+                "SLUICE_CANARY_RATE": "0",
             ])
         var logger = Logger(label: "intake")
         logger.logLevel = .critical

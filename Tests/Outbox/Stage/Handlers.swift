@@ -7,6 +7,7 @@ import Postgres
 /// Writes one row an event into `<schema>.effect`.
 struct Recording: SegmentHandler {
     let schema: String
+    var dropsCanaries = false
 
     func effects(of event: Event) throws -> (statements: [SQL], announcements: [Announcement]) {
         if event.data == Array(#"{"poison":true}"#.utf8) { throw Poison("as the test wants it") }
