@@ -87,8 +87,8 @@ class Bench(Stack):
         wait_for(
             lambda: self.value(
                 "SELECT NOT EXISTS (SELECT FROM intake.outbox) AND NOT EXISTS (SELECT FROM dispatch.outbox)"
-                " AND NOT EXISTS (SELECT FROM intake.emergency_outbox)"
-                " AND NOT EXISTS (SELECT FROM dispatch.emergency_outbox)"
+                " AND NOT EXISTS (SELECT FROM intake.emergency_outbox WHERE NOT canary)"
+                " AND NOT EXISTS (SELECT FROM dispatch.emergency_outbox WHERE NOT canary)"
                 " AND NOT EXISTS (SELECT FROM dispatch.claim_queue WHERE NOT canary)"),
             seconds, every=0.5, why="everything is worked off")
         wait_for(lambda: self.queued() == 0, seconds, every=0.5, why="the queues are empty")
@@ -97,5 +97,4 @@ class Bench(Stack):
         out = self.broker("ctl", "-q", "list_queues", "name", "messages", "--no-table-headers", "--vhost", "sluice")
         return sum(
             int(line.split()[1]) for line in out.splitlines()
-            if line.split()[0] in ("dispatch.routine", "dispatch.emergency", "notification.routine",
-                                   "notification.emergency"))
+            if line.split()[0] in ("dispatch.routine", "notification.routine"))
