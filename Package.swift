@@ -153,7 +153,13 @@ if !isCore {
             ]),
         tests("GISSync", ["PrivateServers", "GISSyncService", "Rules", "ServiceKit", "Model", "Postgres"]),
         tests("Scoring", ["PrivateServers", "ScoringService", "ServiceKit", "Model", "Outbox", "Postgres"]),
-        tests("Notification", ["NotificationService", "Model", crypto]),
+        tests(
+            "Notification",
+            [
+                "PrivateServers", "NotificationService", "ServiceKit", "Model", "Outbox", "Postgres", crypto,
+                hummingbird,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]),
         tests("Control", ["PrivateServers", "ControlCommands", "Schema", "Model", "Postgres", logging]),
         tests("Contracts", ["PrivateServers", "Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
     ]

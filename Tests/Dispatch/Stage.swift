@@ -60,9 +60,11 @@ struct Stage: Sendable {
             for client in [context.http, context.background, context.lane] {
                 group.addTask { try await client.run() }
             }
-            group.addTask { try await context.verifier.run() }
             defer { group.cancelAll() }
             try await stage.prepare()
+            // The verifier reads every two seconds, so it must not have begun before the key was there.
+            group.addTask { try await context.verifier.run() }
+            await context.verifier.refresh()
             return try await body(stage)
         }
     }

@@ -50,6 +50,7 @@ public struct ServiceStage: Sendable {
             }
             group.addTask { try await context.verifier.run() }
             defer { group.cancelAll() }
+            await context.verifier.refresh()
             return try await body(stage)
         }
     }

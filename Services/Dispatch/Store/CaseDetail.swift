@@ -62,7 +62,7 @@ enum CaseDetail {
             SELECT coalesce(json_agg(row_to_json(n)), '[]'::json)::text FROM (
                 SELECT n.notice_id, n.office_id, n.office_name, n.recipient_name, n.purpose, n.round, n.state,
                        n.channel_kinds, n.created_at, n.first_attempt_at, n.delivered_at, n.acknowledged_at,
-                       n.acknowledged_by, n.comment
+                       n.acknowledged_by, n.acknowledged_name, n.comment
                 FROM notification.api_notice n
                 WHERE n.case_id = \(caseID)
                 ORDER BY n.created_at, n.notice_id

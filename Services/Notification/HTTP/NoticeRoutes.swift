@@ -145,6 +145,7 @@ enum NoticeSchema {
         .init("created_at", .time), .init("first_attempt_at", .nullable(.time)),
         .init("delivered_at", .nullable(.time)), .init("acknowledged_at", .nullable(.time)),
         .init("acknowledged_by", .nullable(.string()), "account:<id> or recipient:<id>."),
+        .init("acknowledged_name", .nullable(.string()), "Of the person who acknowledged."),
         .init("escalate_at", .nullable(.time)), .init("reason", .string()),
     ]
 

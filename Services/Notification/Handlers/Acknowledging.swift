@@ -45,7 +45,7 @@ struct Acknowledging: Sendable {
             let response = try answer(notice)
             try await transaction.commit(
                 [
-                    NoticeStore.acknowledge(id, by: person.actor, at: now),
+                    NoticeStore.acknowledge(id, by: person.actor, name: person.name, at: now),
                     NoticeStore.calm(case: notice.caseID),
                 ] + messaging.announce(announcements) + (try key.map { [try $0.complete(response)] } ?? []))
             return (response, announcements)

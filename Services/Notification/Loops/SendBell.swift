@@ -19,10 +19,19 @@ final class SendBell: Sendable {
         }
     }
 
+    /// Whether a ring is kept for the next wait.
+    func isRung(_ lane: Lane) -> Bool {
+        switch lane {
+        case .emergency: emergency.withLock(\.isRung)
+        case .routine: routine.withLock(\.isRung)
+        }
+    }
+
     /// Returns at the next ring, at once if one was kept, or when the time is over. One waiter a lane.
     func wait(for lane: Lane, atMost pause: Duration) async {
         let timer = Task {
-            try? await Task.sleep(for: pause)
+            // A timer that is no longer wanted must not ring: the next wait would end at once, and so on for ever.
+            do { try await Task.sleep(for: pause) } catch { return }
             ring(lane)
         }
         await withTaskCancellationHandler {

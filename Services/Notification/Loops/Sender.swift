@@ -20,27 +20,24 @@ struct Sender: Service {
     let logger: Logger
     /// Without a ring, how long until the table is looked at again.
     var pause: Duration = .milliseconds(250)
-    /// Deliveries that are under way together.
-    var width = 16
+    /// What is under way, so that receivers that hang hold up nobody else.
+    let underWay = UnderWay()
     /// Longer than any one attempt may take.
     var leaseSeconds = 60
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            await withTaskGroup(of: Void.self) { group in
-                var sending = 0
+            await withDiscardingTaskGroup { group in
                 while !Task.isCancelled {
-                    let claimed = await claim(limit: width - sending)
+                    let claimed = await claim(room: underWay.room)
                     for delivery in claimed {
-                        sending += 1
-                        group.addTask { await attempt(delivery) }
+                        underWay.begin(kind: delivery.kind, channel: delivery.channel)
+                        group.addTask {
+                            await attempt(delivery)
+                            if underWay.end(kind: delivery.kind, channel: delivery.channel) { bell.ring(lane) }
+                        }
                     }
-                    if sending > 0, claimed.isEmpty || sending >= width {
-                        await group.next()
-                        sending -= 1
-                    } else if claimed.isEmpty {
-                        await bell.wait(for: lane, atMost: pause)
-                    }
+                    if claimed.isEmpty { await bell.wait(for: lane, atMost: pause) }
                 }
             }
         }
@@ -53,6 +50,7 @@ struct Sender: Service {
         var attempt: Int
         var lease: UUID
         var kind: String
+        var channel: UUID
         var address: [UInt8]
         var secrets: [[UInt8]]
         var language: String
@@ -66,6 +64,7 @@ struct Sender: Service {
             attempt = try row.decode("attempt")
             self.lease = lease
             kind = try row.decode("kind")
+            channel = try row.decode("channel_id")
             address = try row.decode("address")
             secrets = [
                 try row.decode("secret", as: [UInt8]?.self), try row.decode("previous_secret", as: [UInt8]?.self),
@@ -81,14 +80,14 @@ struct Sender: Service {
         }
     }
 
-    private func claim(limit: Int) async -> [Claimed] {
-        guard limit > 0 else { return [] }
+    private func claim(room: UnderWay.Room) async -> [Claimed] {
+        guard room.limit > 0 else { return [] }
         let lease = messaging.sources.randomUUID(messaging.sources.now())
         do {
             let (claimed, announcements): ([Claimed], [Announcement]) = try await database.transaction { transaction in
                 let rows = try await transaction.query(
                     DeliveryStore.claim(
-                        emergency: lane == .emergency, lease: lease, seconds: leaseSeconds, limit: limit))
+                        emergency: lane == .emergency, lease: lease, seconds: leaseSeconds, room: room))
                 let claimed = try rows.map { try Claimed($0, lease: lease) }
                 // The moment before the socket is written to.
                 let now = messaging.sources.now()

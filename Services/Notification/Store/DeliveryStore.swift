@@ -7,15 +7,16 @@ import Postgres
 enum DeliveryStore {
     /// Takes due deliveries of a lane, oldest first, with all that the message needs. Free text of residents is read here
     /// and nowhere stored.
-    static func claim(emergency: Bool, lease: UUID, seconds: Int, limit: Int) -> SQL {
+    static func claim(emergency: Bool, lease: UUID, seconds: Int, room: UnderWay.Room) -> SQL {
         """
         WITH due AS (
             SELECT d.delivery_id
             FROM notification.delivery d
             WHERE d.state = 'waiting' AND d.emergency = \(emergency) AND d.next_at <= clock_timestamp()
               AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
+              AND d.kind = ANY (\(room.kinds)::text[]) AND d.channel_id <> ALL (\(room.busy)::uuid[])
             ORDER BY d.next_at
-            LIMIT \(limit)::int
+            LIMIT \(room.limit)::int
             FOR UPDATE SKIP LOCKED
         ), taken AS (
             UPDATE notification.delivery d
@@ -24,7 +25,7 @@ enum DeliveryStore {
             FROM due WHERE d.delivery_id = due.delivery_id
             RETURNING d.*
         )
-        SELECT t.delivery_id, t.attempt, t.kind, c.address, c.secret,
+        SELECT t.delivery_id, t.attempt, t.kind, t.channel_id, c.address, c.secret,
                CASE WHEN c.previous_until > clock_timestamp() THEN c.previous_secret END AS previous_secret,
                r.language, r.name AS recipient_name, l.kid, l.expires_at AS link_expires_at,
                o.name_zh AS office_name_zh, o.name_en AS office_name_en, h.snapshot::text AS snapshot, n.reason,

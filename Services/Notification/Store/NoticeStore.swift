@@ -154,11 +154,12 @@ enum NoticeStore {
     }
 
     /// Acknowledging one notice of a round acknowledges it for the office: nobody else needs to be woken.
-    static func acknowledge(_ notice: Notice.ID, by: String, at: Timestamp) -> SQL {
+    static func acknowledge(_ notice: Notice.ID, by: String, name: String, at: Timestamp) -> SQL {
         """
         UPDATE notification.notice n
         SET state = 'acknowledged', acknowledged_at = coalesce(n.acknowledged_at, \(at)),
-            acknowledged_by = coalesce(n.acknowledged_by, \(by)), escalate_at = NULL, version = n.version + 1
+            acknowledged_by = coalesce(n.acknowledged_by, \(by)),
+            acknowledged_name = coalesce(n.acknowledged_name, \(name)), escalate_at = NULL, version = n.version + 1
         WHERE n.notice_id = \(notice) AND n.state <> 'acknowledged'
         RETURNING n.version
         """

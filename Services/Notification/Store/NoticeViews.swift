@@ -17,7 +17,8 @@ enum NoticeViews {
     private static let columns: SQL = """
         n.notice_id, n.case_id, n.district_id, n.street_id, n.office_id, n.office_name, n.office_name_en,
         n.recipient_name, n.purpose, n.round, n.state, n.emergency, n.version, n.channel_kinds, n.created_at,
-        n.first_attempt_at, n.delivered_at, n.acknowledged_at, n.acknowledged_by, n.escalate_at, n.reason
+        n.first_attempt_at, n.delivered_at, n.acknowledged_at, n.acknowledged_by,
+        n.acknowledged_name, n.escalate_at, n.reason
         """
 
     static func list(_ filter: Filter, before: UUID?, limit: Int) -> SQL {
@@ -118,7 +119,7 @@ enum RowJSON {
         ("office_name", .text), ("office_name_en", .text), ("recipient_name", .text), ("purpose", .text),
         ("round", .integer), ("state", .text), ("emergency", .bool), ("version", .integer), ("channel_kinds", .texts),
         ("created_at", .time), ("first_attempt_at", .time), ("delivered_at", .time), ("acknowledged_at", .time),
-        ("acknowledged_by", .text), ("escalate_at", .time), ("reason", .text),
+        ("acknowledged_by", .text), ("acknowledged_name", .text), ("escalate_at", .time), ("reason", .text),
     ]
     static let facts: [(String, Kind)] = [
         ("case_id", .id), ("number", .text), ("category", .text), ("category_zh", .text), ("category_en", .text),

@@ -84,6 +84,8 @@ CREATE TABLE notification.notice (
     delivered_at     timestamptz,
     acknowledged_at  timestamptz,
     acknowledged_by  text,
+    -- As the person gave it, by a link; an account's own otherwise.
+    acknowledged_name text CHECK (length(acknowledged_name) BETWEEN 1 AND 120),
     reason           text NOT NULL,
     CONSTRAINT notice_once UNIQUE NULLS NOT DISTINCT (case_id, office_id, recipient_id, purpose, round)
 );
@@ -212,7 +214,7 @@ SELECT n.notice_id, n.case_id, n.district_id, n.street_id, n.office_id, o.name_z
            AS channel_kinds,
        n.created_at, n.first_attempt_at, n.delivered_at, n.acknowledged_at, n.acknowledged_by, n.escalate_at, n.reason,
        (SELECT string_agg(c.author_name || ': ' || c.body, E'\n' ORDER BY c.comment_id)
-        FROM notification.comment c WHERE c.notice_id = n.notice_id) AS comment
+        FROM notification.comment c WHERE c.notice_id = n.notice_id) AS comment, n.acknowledged_name
 FROM notification.notice n
 LEFT JOIN notification.office o ON o.office_id = n.office_id
 LEFT JOIN notification.recipient r ON r.recipient_id = n.recipient_id;
