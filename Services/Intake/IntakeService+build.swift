@@ -56,6 +56,8 @@ public struct IntakeService: Sendable {
             manage: ManageAccounts(database: context.http, passwords: passwords, sources: context.sources),
             keyring: keyring
         ).register(router, &document)
+        ContactRoutes(store: ContactStore(database: context.http), master: master, sources: context.sources)
+            .register(router, &document)
         return (router, document)
     }
 

@@ -13,6 +13,8 @@ class Hook:
 
     def __init__(self, port):
         self.port, self.calls, self.status = port, [], 204
+        # By path: the answers to the next calls, as (status, headers); afterwards `status` again.
+        self.answers = {}
         self._lock = threading.Lock()
         hook = self
 
@@ -21,7 +23,11 @@ class Hook:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 with hook._lock:
                     hook.calls.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
-                self.send_response(hook.status)
+                    waiting = hook.answers.get(self.path)
+                    status, headers = waiting.pop(0) if waiting else (hook.status, {})
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -39,6 +45,10 @@ class Hook:
         with self._lock:
             calls = list(self.calls)
         return [call for call in calls if json.loads(call["body"])["data"].get("case_id") == case_id]
+
+    def at(self, path):
+        with self._lock:
+            return [call for call in self.calls if call["path"] == path]
 
     def close(self):
         self._server.shutdown()

@@ -110,6 +110,19 @@ class Stack:
                 changed = True
         return changed
 
+    @contextlib.contextmanager
+    def notification_settings(self, values):
+        """More settings for notification, until the block ends."""
+        file = self.home / "settings" / "notification.conf"
+        before = file.read_text() if file.exists() else ""
+        file.write_text(before + "".join(f"{name}={value}\n" for name, value in values.items()))
+        try:
+            self.services("restart", "notification")
+            yield
+        finally:
+            file.write_text(before)
+            self.services("restart", "notification")
+
     def down(self):
         self.run("down", "--purge", "--yes", check=False)
 

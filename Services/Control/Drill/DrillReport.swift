@@ -45,7 +45,7 @@ struct DrillReport: Encodable, Sendable {
             "Accepted → crew claimed",
             time("emergency", emergencyToClaim), time("routine", routineToClaim),
             "Accepted → first notice",
-            time("emergency", emergencyToNotice), time("routine", routineToNotice),
+            time("emergency (sent out)", emergencyToNotice), time("routine (in the inbox)", routineToNotice),
             time("receipt of a report", receipt),
         ]
         if emergenciesWaiting > 0 {

@@ -44,7 +44,7 @@ enum SeedDefaults {
     /// One login of each role, to show.
     static let signIns: [SeedResult.SignIn] = [
         .init(role: .admin, login: "admin"), .init(role: .manager, login: "manager"),
-        .init(role: .dispatcher, login: "dispatcher"), .init(role: .office, login: "office-lianhua"),
+        .init(role: .dispatcher, login: "dispatcher"), .init(role: .office, login: "office-futian"),
         .init(role: .crew, login: "crew-futian-1"),
     ]
 }

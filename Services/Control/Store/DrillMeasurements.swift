@@ -99,7 +99,7 @@ struct DrillMeasurements: Sendable {
     }
 
     /// Each case that these reports opened, with its times: from the acceptance of the report that opened it (its first)
-    /// to the claim of a crew and to the first try to tell somebody. A case that was open before the drill is left out.
+    /// to the claim of a crew and to the first notice. A case that was open before the drill is left out.
     func cases(_ reports: [UUID]) async throws -> [Case] {
         let rows = try await database.client.query(
             """
@@ -123,7 +123,11 @@ struct DrillMeasurements: Sendable {
                        SELECT min(o.assigned_at) FROM dispatch.api_order o WHERE o.case_id = b.case_id
                    ) - b.at)::float8 AS to_claim,
                    extract(epoch FROM (
-                       SELECT min(n.first_attempt_at) FROM notification.api_notice n WHERE n.case_id = b.case_id
+                       -- An emergency is told outside. A routine notice goes nowhere: the office has it once it lies in
+                       -- its inbox.
+                       SELECT min(CASE WHEN b.emergency THEN n.first_attempt_at
+                                       ELSE coalesce(n.first_attempt_at, n.created_at) END)
+                       FROM notification.api_notice n WHERE n.case_id = b.case_id
                    ) - b.at)::float8 AS to_notice
             FROM began b
             """)

@@ -30,9 +30,20 @@ struct SMTP: Sendable {
                 return try await group.next() ?? .notSent(detail: "nothing happened")
             }
         } catch {
-            let detail = (error as? SMTPError).map { "\($0)" } ?? "\(type(of: error))"
+            let detail = Self.words(for: error)
             // Once the end mark is out the server may have taken the mail.
             return progress.isHandedOver ? .unknown(detail: detail) : .notSent(detail: detail)
+        }
+    }
+
+    private static func words(for error: any Error) -> String {
+        switch error {
+        case let error as SMTPError: "\(error)"
+        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+            "the server's certificate is for another name"
+        case NIOSSLError.handshakeFailed: "no TLS with the server: its certificate is not trusted, or it speaks none"
+        case is NIOConnectionError: "no connection"
+        default: "\(type(of: error))"
         }
     }
 
@@ -57,10 +68,16 @@ struct SMTP: Sendable {
         func handOver() { state.withLock { $0 = true } }
     }
 
+    private func tlsContext() throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        if let file = server.authorities { configuration.trustRoots = .file(file) }
+        return try NIOSSLContext(configuration: configuration)
+    }
+
     private func talk(_ message: Message, to address: String, now: Timestamp, progress: Progress) async throws
         -> SendOutcome
     {
-        let context = server.tls == .disable ? nil : try NIOSSLContext(configuration: .makeClientConfiguration())
+        let context = server.tls == .disable ? nil : try tlsContext()
         let host = server.host
         let startsInTLS = server.tls == .tls
         let channel = try await ClientBootstrap(group: eventLoops)
@@ -77,25 +94,26 @@ struct SMTP: Sendable {
             }
         return try await channel.executeThenClose { inbound, outbound in
             var dialogue = Dialogue(answers: inbound.makeAsyncIterator(), outbound: outbound)
-            if let no = try await dialogue.expect(220) { return no }
-            var offers = try await dialogue.hello()
+            if let no = try await dialogue.expect(220, to: .greeting) { return no }
+            var offers: Set<String> = []
+            if let no = try await dialogue.hello(&offers) { return no }
             if server.tls == .starttls {
                 guard offers.contains("STARTTLS"), let context else { throw SMTPError.noStartTLS }
-                if let no = try await dialogue.say("STARTTLS", 220) { return no }
+                if let no = try await dialogue.say("STARTTLS", .starttls, 220) { return no }
                 try await channel.channel.eventLoop.submit {
                     try channel.channel.pipeline.syncOperations.addHandler(
                         NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host),
                         position: .first)
                 }.get()
-                offers = try await dialogue.hello()
+                if let no = try await dialogue.hello(&offers) { return no }
             }
             if let user = server.user, let password = server.password, server.tls != .disable {
                 let secret = Data("\0\(user)\0\(password.value)".utf8).base64EncodedString()
-                if let no = try await dialogue.say("AUTH PLAIN \(secret)", 235) { return no }
+                if let no = try await dialogue.say("AUTH PLAIN \(secret)", .auth, 235) { return no }
             }
-            if let no = try await dialogue.say("MAIL FROM:<\(server.from)>", 250) { return no }
-            if let no = try await dialogue.say("RCPT TO:<\(address)>", 250) { return no }
-            if let no = try await dialogue.say("DATA", 354) { return no }
+            if let no = try await dialogue.say("MAIL FROM:<\(server.from)>", .sender, 250) { return no }
+            if let no = try await dialogue.say("RCPT TO:<\(address)>", .recipient, 250) { return no }
+            if let no = try await dialogue.say("DATA", .data, 354) { return no }
             // Base64 lines and headers never begin with a dot, so nothing needs stuffing.
             let bytes = MailFormat.bytes(message, from: server.from, to: address, date: now)
             try await dialogue.write(bytes)
@@ -126,37 +144,61 @@ struct SMTP: Sendable {
         }
 
         /// Nil if the answer is the one wanted.
-        mutating func expect(_ wanted: Int) async throws -> SendOutcome? {
+        mutating func expect(_ wanted: Int, to step: Step) async throws -> SendOutcome? {
             let (code, _) = try await answer()
             if code == wanted || (wanted == 250 && code == 251) { return nil }
-            return Self.refusal(code)
+            return Self.refusal(code, step)
         }
 
-        mutating func say(_ command: String, _ wanted: Int) async throws -> SendOutcome? {
+        mutating func say(_ command: String, _ step: Step, _ wanted: Int) async throws -> SendOutcome? {
             try await write(Array("\(command)\r\n".utf8))
-            return try await expect(wanted)
+            return try await expect(wanted, to: step)
         }
 
-        /// What the server offers.
-        mutating func hello() async throws -> Set<String> {
+        /// Asks what the server offers.
+        mutating func hello(_ offers: inout Set<String>) async throws -> SendOutcome? {
             try await write(Array("EHLO sluice\r\n".utf8))
             let (code, lines) = try await answer()
-            guard code == 250 else { throw SMTPError.malformed }
-            return Set(lines.compactMap { $0.split(separator: " ").first.map { $0.uppercased() } })
+            guard code == 250 else { return Self.refusal(code, .hello) }
+            offers = Set(lines.compactMap { $0.split(separator: " ").first.map { $0.uppercased() } })
+            return nil
         }
 
         mutating func end() async throws -> SendOutcome {
             try await write(Array(".\r\n".utf8))
             let (code, _) = try await answer()
-            return code == 250 ? .delivered(detail: "SMTP 250") : Self.refusal(code)
+            return code == 250 ? .delivered(detail: "SMTP 250") : Self.refusal(code, .message)
         }
 
         func write(_ bytes: [UInt8]) async throws {
             try await outbound.write(ByteBuffer(bytes: bytes))
         }
 
-        static func refusal(_ code: Int) -> SendOutcome {
-            .refused(detail: "SMTP \(code)", retryAfter: nil, isFinal: (500...599).contains(code))
+        /// A "no" for good counts as such only where it is about the recipient or the mail. Before that it is about the
+        /// server or our account (a password that was changed, say), which an operator can mend while it is tried again.
+        static func refusal(_ code: Int, _ step: Step) -> SendOutcome {
+            .refused(
+                detail: "\(step.rawValue): SMTP \(code)", retryAfter: nil,
+                isFinal: (500...599).contains(code) && step.isAboutTheMail)
+        }
+    }
+
+    /// Where in the dialogue an answer came; the log of deliveries names it.
+    private enum Step: String {
+        case greeting
+        case hello = "EHLO"
+        case starttls = "STARTTLS"
+        case auth = "AUTH"
+        case sender = "MAIL FROM"
+        case recipient = "RCPT TO"
+        case data = "DATA"
+        case message = "the mail"
+
+        var isAboutTheMail: Bool {
+            switch self {
+            case .recipient, .data, .message: true
+            case .greeting, .hello, .starttls, .auth, .sender: false
+            }
         }
     }
 }

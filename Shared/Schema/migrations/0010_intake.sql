@@ -92,6 +92,23 @@ CREATE TABLE intake.contact (
 COMMENT ON TABLE intake.contact IS 'How to reach the sender of a report, sealed with the person''s key';
 SELECT sluice.protect('intake.contact', 'facts');
 
+-- Each look at a contact, written before anything is shown.
+CREATE TABLE intake.contact_look (
+    look_id     uuid PRIMARY KEY,
+    report_id   uuid NOT NULL,
+    district_id uuid NOT NULL,
+    person_id   uuid NOT NULL,
+    account_id  uuid NOT NULL,
+    purpose     text NOT NULL CHECK (length(purpose) BETWEEN 4 AND 300),
+    at          timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE intake.contact_look IS 'Who looked at a sender''s contact, when, and why';
+CREATE INDEX contact_look_account ON intake.contact_look (account_id, at);
+CREATE INDEX contact_look_report ON intake.contact_look (report_id);
+CREATE INDEX contact_look_district ON intake.contact_look (district_id, look_id);
+SELECT sluice.protect('intake.contact_look', 'facts');
+SELECT sluice.make_append_only('intake.contact_look');
+
 -- Attachments ---------------------------------------------------------------------------------------------------------
 
 -- One row a file in the store. The row that names a file commits after the file is safe on disk.

@@ -21,6 +21,8 @@ public struct ServiceConfiguration: Sendable {
         public var tls: TLS
         public var user: String?
         public var password: Secret?
+        /// PEM file of the authorities that the server's certificate may come from; nil trusts the system's.
+        public var authorities: String?
     }
 
     /// How many connections each pool keeps (shared, exclusive).
@@ -112,19 +114,31 @@ public struct ServiceConfiguration: Sendable {
         self.amqp = Self.amqp(service, &reader, base: base, name: application)
         self.publicURL = reader.origin("SLUICE_PUBLIC_URL", default: "http://127.0.0.1:8080")
         self.masterKey = Self.masterKey(service, &reader)
-        self.smtp = SMTP(
-            host: reader.text("SLUICE_SMTP_HOST", default: "127.0.0.1"),
-            port: reader.port("SLUICE_SMTP_PORT", default: base + 5),
-            from: reader.text("SLUICE_SMTP_FROM", default: "sluice@localhost"),
-            tls: reader.word("SLUICE_SMTP_TLS", default: .disable), user: reader.optional("SLUICE_SMTP_USER"),
-            password: reader.optional("SLUICE_SMTP_PASSWORD").map { Secret($0) })
-        if !smtp.from.contains("@") { reader.fail("SLUICE_SMTP_FROM", "must be a mail address") }
+        self.smtp = Self.smtp(&reader, base: base)
         self.webhookPrivateHosts = reader.text("SLUICE_WEBHOOK_ALLOW_PRIVATE", default: "")
             .split(separator: ",").map { $0.trimmingBlanks() }
         self.attachmentsDirectory = reader.writableFolder("SLUICE_ATTACHMENTS_DIR")
         if service == .intake, attachmentsDirectory == nil {
             _ = reader.required("SLUICE_ATTACHMENTS_DIR", "the folder of uploaded files")
         }
+    }
+
+    private static func smtp(_ reader: inout ConfigurationReader, base: Int) -> SMTP {
+        let smtp = SMTP(
+            host: reader.text("SLUICE_SMTP_HOST", default: "127.0.0.1"),
+            port: reader.port("SLUICE_SMTP_PORT", default: base + 5),
+            from: reader.text("SLUICE_SMTP_FROM", default: "sluice@localhost"),
+            tls: reader.word("SLUICE_SMTP_TLS", default: .disable), user: reader.optional("SLUICE_SMTP_USER"),
+            password: reader.optional("SLUICE_SMTP_PASSWORD").map { Secret($0) },
+            authorities: reader.readableFile("SLUICE_SMTP_CA_FILE"))
+        if !smtp.from.contains("@") { reader.fail("SLUICE_SMTP_FROM", "must be a mail address") }
+        if (smtp.user == nil) != (smtp.password == nil) {
+            reader.fail("SLUICE_SMTP_USER", "needs SLUICE_SMTP_PASSWORD, and the other way round")
+        }
+        if smtp.user != nil, smtp.tls == .disable {
+            reader.fail("SLUICE_SMTP_TLS", "must be starttls or tls: a password is sent only inside TLS")
+        }
+        return smtp
     }
 
     private static func amqp(
