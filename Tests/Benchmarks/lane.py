@@ -49,9 +49,10 @@ def pile(bench, reports, note):
     bench.services("stop", "dispatch")
     before, accepted, began = bench.written()["accepted"], 0, time.monotonic()
     while accepted < reports:
+        # Some are told to come again later at first: the lane was under pressure a moment ago.
         posted = bench.post_routine(min(20, max(2, int((reports - accepted) / 4000))))
-        if posted["refused"] or posted["broken"]:
-            raise AssertionError(f"routine reports were refused: {posted}")
+        if posted["broken"]:
+            raise AssertionError(f"connections broke: {posted}")
         time.sleep(1.5)
         accepted = bench.written()["accepted"] - before
     note(f"  piled up {accepted} routine reports at {accepted / (time.monotonic() - began):.0f}/s")

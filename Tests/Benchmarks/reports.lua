@@ -9,7 +9,7 @@ end
 
 function init(arguments)
     token, run = arguments[1], arguments[2]
-    counter, accepted, refused = 0, 0, 0
+    counter, accepted, refused, told_to_wait = 0, 0, 0, false
     -- Two irrational steps: evenly over the map, never twice at one place, whatever the number of reports.
     start = id * 7919 + tonumber(run) % 100000 * 131
     headers = {
@@ -31,6 +31,13 @@ end
 
 function response(status)
     if status == 201 then accepted = accepted + 1 else refused = refused + 1 end
+    told_to_wait = status == 429
+end
+
+-- Who is asked to come again later does not come at once: answering them costs what the others need.
+function delay()
+    if told_to_wait then return 500 end
+    return 0
 end
 
 function done(summary, latency)
