@@ -6,7 +6,7 @@ import Postgres
 /// Each test gets a database (with the schemas of three services) and a virtual host of its own.
 final class Servers: Sendable {
     static let password = "not-a-secret"
-    static let virtualHosts = 60
+    static let virtualHosts = 100
     private static let common = Task { try await Servers() }
 
     static func shared() async throws -> Servers { try await common.value }
@@ -17,7 +17,8 @@ final class Servers: Sendable {
     private let node: String
     private let epmdPort: Int
     private let distributionPort: Int
-    private let places = Counter()
+    private let databases = Counter()
+    private let hosts = Counter()
     private let guardian: Guardian
 
     private init() async throws {
@@ -39,12 +40,17 @@ final class Servers: Sendable {
 
     /// A copy of the template database.
     func makeDatabase() async throws -> String {
-        let name = "test_\(places.next())"
+        let name = "test_\(databases.next())"
         try await psql("CREATE DATABASE \(name) TEMPLATE city", in: "postgres")
         return name
     }
 
-    func makeVirtualHost() -> String { "place\(places.next() % Self.virtualHosts)" }
+    /// Never one that another test has used: its queues would take what this one's topology returns.
+    func makeVirtualHost() -> String {
+        let number = hosts.next()
+        precondition(number < Self.virtualHosts, "more tests than virtual hosts: raise their number")
+        return "place\(number)"
+    }
 
     func configuration(database: String, role: String, port: Int? = nil) -> PostgresConfiguration {
         PostgresConfiguration(
