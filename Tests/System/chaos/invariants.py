@@ -24,6 +24,7 @@ QUERIES = [
         """
         SELECT r.report_id, r.received_at FROM intake.report r
         WHERE r.received_at >= %(since)s AND r.kind IN ('hazard', 'complaint', 'request', 'finding')
+          AND r.district_id <> sluice.canary()
           AND NOT EXISTS (SELECT FROM dispatch.api_report_state s WHERE s.report_id = r.report_id)
         """),
     Invariant(
@@ -155,7 +156,7 @@ QUERIES = [
         """
         SELECT n.case_id, n.version, c.version AS present FROM notification.case_held n
         JOIN dispatch.case_file c USING (case_id)
-        WHERE c.opened_at >= %(since)s AND n.version <> c.version
+        WHERE c.opened_at >= %(since)s AND NOT c.canary AND n.version <> c.version
         """),
 ]
 
