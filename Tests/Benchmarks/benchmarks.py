@@ -20,7 +20,7 @@ SIZES = {
         "rest_seconds": 3_600, "starts": 9, "rates": (10, 20, 40, 80, 160, 320), "bound_seconds": 20,
         "million": 1_000_000},
     "quick": {
-        "crews": 1_500, "rate": 10, "lane_seconds": 30, "backlog": 60_000, "flow_seconds": 10, "flow_guess": 2_500,
+        "crews": 1_500, "rate": 10, "lane_seconds": 20, "backlog": 20_000, "flow_seconds": 8, "flow_guess": 1_000,
         "throughput_seconds": 10, "pgbench_seconds": 8, "pgbench_clients": (8, 16), "idle_seconds": 10,
         "rest_seconds": 60, "starts": 5, "rates": (10, 20, 40, 80, 160), "bound_seconds": 10},
     # Only that each of them works: its figures say nothing.
