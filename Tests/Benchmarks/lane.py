@@ -23,7 +23,8 @@ def run(bench, size, note):
 
     pile(bench, size["backlog"] + size["flow_seconds"] * size["flow_guess"], note)
     bench.services("start", "dispatch")
-    maximum = flow(bench, lambda: time.sleep(size["flow_seconds"]), warm=5)
+    # Everybody's share of routine work grows back, after dispatch was away, in some ten seconds.
+    maximum = flow(bench, lambda: time.sleep(size["flow_seconds"]), warm=15)
     note(f"  routine alone: {maximum[0]:.0f}/s, {bench.waiting()} wait")
     waiting = bench.waiting()
     found = {}

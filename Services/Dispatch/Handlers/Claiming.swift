@@ -36,8 +36,9 @@ struct Claiming: Sendable {
         var passedOver: [Case.ID] = []
         // A bound, so that one call cannot run for ever beside claims that come back.
         for _ in 0..<500 {
-            let rows = try await database.query(
-                QueueStore.firstEmergency(passingOver: passedOver, canary: canary))
+            let rows = try await database.segment([
+                QueueStore.pinnedPlans, QueueStore.firstEmergency(passingOver: passedOver, canary: canary),
+            ])[1]
             guard let first = rows.first else { break }
             let wanted = try QueueRecord(waiting: first)
             let offers = try rows.filter { row in try row.decode("case_id", as: Case.ID.self) == wanted.caseID }

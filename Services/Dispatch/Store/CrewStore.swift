@@ -109,12 +109,19 @@ enum CrewStore {
              LIMIT 8)
             UNION ALL
             (SELECT \(columns)
-             FROM dispatch.crew_position p
-             JOIN dispatch.crew_slot s USING (crew_id)
+             FROM dispatch.crew_slot s
              JOIN dispatch.crew c USING (crew_id)
-             WHERE p.district_id = \(district) AND \(fits)
-               AND (s.active_order IS NULL AND s.unanswered > 0 OR \(displaceable))
-             ORDER BY s.active_order IS NOT NULL, s.unanswered, s.active_severity, \(distance)
+             JOIN dispatch.crew_position p USING (crew_id)
+             WHERE s.district_id = \(district) AND s.unanswered > 0 AND s.active_order IS NULL AND \(fits)
+             ORDER BY s.unanswered, \(distance)
+             LIMIT 8)
+            UNION ALL
+            (SELECT \(columns)
+             FROM dispatch.crew_slot s
+             JOIN dispatch.crew c USING (crew_id)
+             JOIN dispatch.crew_position p USING (crew_id)
+             WHERE s.district_id = \(district) AND \(displaceable) AND \(fits)
+             ORDER BY s.active_severity, \(distance)
              LIMIT 8)
             UNION ALL
             (SELECT \(columns)

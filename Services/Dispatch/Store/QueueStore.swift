@@ -139,6 +139,15 @@ enum QueueStore {
         q.skills AS wanted_skills, q.skill_key, q.excluded, q.lon, q.lat, q.canary
         """
 
+    /// In front of `firstEmergency`. The planner takes the crews that fit for few and would read all of them; the index
+    /// of positions has the nearest first. In force until the end of the transaction.
+    static let pinnedPlans: SQL = """
+        SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),
+               set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+               set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true),
+               set_config('join_collapse_limit', '1', true)
+        """
+
     /// The first emergency that some crew could take, with its candidates, nearest first. Rows before it that no crew
     /// could take are passed over; nothing is locked yet.
     /// - Parameter canary: the canary's rows, which are looked for apart: real ones never wait behind them, and a queue

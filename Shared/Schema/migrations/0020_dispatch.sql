@@ -265,6 +265,9 @@ CREATE TABLE dispatch.crew_slot (
 ) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200,
         autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE dispatch.crew_slot IS 'On shift or not, and the job that binds the crew';
+-- Those that a claim looks at besides the nearest free ones.
+CREATE INDEX crew_slot_unanswered ON dispatch.crew_slot (district_id) WHERE unanswered > 0;
+CREATE INDEX crew_slot_emergency ON dispatch.crew_slot (district_id) WHERE active_emergency;
 SELECT sluice.protect('dispatch.crew_slot');
 
 -- A crew's place of its own, last wins; apart from the slot, so that a position never waits for a claim.
