@@ -29,12 +29,22 @@ SIZES = {
         "throughput_seconds": 2, "pgbench_seconds": 2, "pgbench_clients": (4,), "idle_seconds": 2, "rest_seconds": 2,
         "starts": 1, "rates": (10, 20), "bound_seconds": 2},
 }
-ALL = ("memory", "start", "lane", "bound", "throughput", "rest")
+# In the order in which they run.
+BENCHMARKS = {
+    "memory": ("memory, idle", footprint.memory),
+    "start": ("start to ready", footprint.start),
+    "lane": ("emergencies behind a routine backlog", lane.run),
+    "bound": ("emergencies a second", lane.bound),
+    "throughput": ("routine reports, end to end", throughput.run),
+    "million": ("a million reports", throughput.million),
+    "rest": ("memory, after the storm", footprint.after_storm),
+}
+ALL = tuple(name for name in BENCHMARKS if name != "million")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="Tests/Benchmarks/run", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*ALL, "million", []], help=f"default: {' '.join(ALL)}")
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help=f"default: {' '.join(ALL)}")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end")
     arguments = parser.parse_args()
@@ -48,27 +58,10 @@ def main():
     try:
         bench.up()
         bench.add_crews(size["crews"])
-        if "memory" in names:
-            note("memory, idle")
-            results["memory"] = footprint.memory(bench, size, note)
-        if "start" in names:
-            note("start to ready")
-            results["start"] = footprint.start(bench, size, note)
-        if "lane" in names:
-            note("emergencies behind a routine backlog")
-            results["lane"] = lane.run(bench, size, note)
-        if "bound" in names:
-            note("emergencies a second")
-            results["bound"] = lane.bound(bench, size, note)
-        if "throughput" in names:
-            note("routine reports, end to end")
-            results["throughput"] = throughput.run(bench, size, note)
-        if "million" in names:
-            note("a million reports")
-            results["million"] = throughput.million(bench, size, note)
-        if "rest" in names:
-            note("memory, after the storm")
-            results["rest"] = footprint.after_storm(bench, size, note)
+        for name, (title, measure) in BENCHMARKS.items():
+            if name in names:
+                note(title)
+                results[name] = measure(bench, size, note)
     finally:
         folder = pathlib.Path(os.environ.get("SLUICE_BENCH_RESULTS", REPOSITORY / ".sluice" / "benchmarks"))
         folder.mkdir(parents=True, exist_ok=True)

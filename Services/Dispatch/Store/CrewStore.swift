@@ -99,41 +99,36 @@ enum CrewStore {
         let displaceable: SQL = """
             s.active_emergency AND s.active_severity < \(severity) AND s.active_state IN ('assigned', 'accepted')
             """
-        return """
+        func eight(of tables: SQL, where condition: SQL, orderedBy order: SQL) -> SQL {
+            """
             (SELECT \(columns)
-             FROM dispatch.crew_position p
-             JOIN dispatch.crew_slot s USING (crew_id)
+             FROM \(tables)
              JOIN dispatch.crew c USING (crew_id)
-             WHERE p.district_id = \(district) AND s.active_order IS NULL AND s.unanswered = 0 AND \(fits)
-             ORDER BY \(distance)
-             LIMIT 8)
-            UNION ALL
-            (SELECT \(columns)
-             FROM dispatch.crew_slot s
-             JOIN dispatch.crew c USING (crew_id)
-             JOIN dispatch.crew_position p USING (crew_id)
-             WHERE s.district_id = \(district) AND s.unanswered > 0 AND s.active_order IS NULL AND \(fits)
-             ORDER BY s.unanswered, \(distance)
-             LIMIT 8)
-            UNION ALL
-            (SELECT \(columns)
-             FROM dispatch.crew_slot s
-             JOIN dispatch.crew c USING (crew_id)
-             JOIN dispatch.crew_position p USING (crew_id)
-             WHERE s.district_id = \(district) AND \(displaceable) AND \(fits)
-             ORDER BY s.active_severity, \(distance)
-             LIMIT 8)
-            UNION ALL
-            (SELECT \(columns)
-             FROM dispatch.crew_loan l
-             JOIN dispatch.crew_slot s USING (crew_id)
-             JOIN dispatch.crew c USING (crew_id)
-             JOIN dispatch.crew_position p USING (crew_id)
-             WHERE l.district_id = \(district) AND clock_timestamp() BETWEEN l.since AND l.until
-               AND c.district_id <> \(district) AND \(fits) AND (s.active_order IS NULL OR \(displaceable))
-             ORDER BY s.active_order IS NOT NULL, s.unanswered, \(distance)
+             WHERE \(condition) AND \(fits)
+             ORDER BY \(order)
              LIMIT 8)
             """
+        }
+        let places: SQL = "dispatch.crew_position p JOIN dispatch.crew_slot s USING (crew_id)"
+        let slots: SQL = "dispatch.crew_slot s JOIN dispatch.crew_position p USING (crew_id)"
+        let loans: SQL = "dispatch.crew_loan l JOIN (\(slots)) USING (crew_id)"
+        let nearest = eight(
+            of: places, where: "p.district_id = \(district) AND s.active_order IS NULL AND s.unanswered = 0",
+            orderedBy: distance)
+        let unanswering = eight(
+            of: slots, where: "s.district_id = \(district) AND s.unanswered > 0 AND s.active_order IS NULL",
+            orderedBy: "s.unanswered, \(distance)")
+        let displaced = eight(
+            of: slots, where: "s.district_id = \(district) AND \(displaceable)",
+            orderedBy: "s.active_severity, \(distance)")
+        let lent = eight(
+            of: loans,
+            where: """
+                l.district_id = \(district) AND clock_timestamp() BETWEEN l.since AND l.until
+                AND c.district_id <> \(district) AND (s.active_order IS NULL OR \(displaceable))
+                """,
+            orderedBy: "s.active_order IS NOT NULL, s.unanswered, \(distance)")
+        return "\(nearest) UNION ALL \(unanswering) UNION ALL \(displaced) UNION ALL \(lent)"
     }
 
     /// One crew as a candidate for routine work; its slot is read under its lock.
