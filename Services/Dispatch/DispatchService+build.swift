@@ -76,7 +76,7 @@ public struct DispatchService: Sendable {
     func services() -> [any Service] {
         let logger = context.logger
         let flow = context.flow
-        let limits = settings.routineClaims
+        let (settings, limits) = (settings, settings.routineClaims)
         return [
             categories.stopping(in: .work, name: "categories"),
             hub.stopping(in: .intake, name: "live hub"),
@@ -85,7 +85,9 @@ public struct DispatchService: Sendable {
                 interval: settings.claimInterval, logger: logger
             ).stopping(in: .work, name: "emergency claims").inLane(),
             ClaimLoop(
-                work: .routine { flow.limit(floor: limits.lowerBound, maximum: limits.upperBound) },
+                work: .routine(
+                    limit: { flow.limit(floor: limits.lowerBound, maximum: limits.upperBound) },
+                    rest: { settings.longestRest * (1 - flow.share) }),
                 claiming: claiming(in: context.background), wake: routineClaims, interval: settings.claimInterval,
                 logger: logger
             ).stopping(in: .work, name: "routine claims"),

@@ -6,6 +6,8 @@ struct DispatchSettings: Sendable {
     var patience = ReleaseLoop.Patience(emergency: .seconds(60), routine: .seconds(1_800))
     /// Cases that one round of routine claims takes: at full pressure, and at none.
     var routineClaims = 10...400
+    /// Between two rounds of routine claims at full pressure.
+    var longestRest = Duration.milliseconds(100)
     /// How often the queue is looked at though nobody called.
     var claimInterval = Duration.milliseconds(250)
     /// Milliseconds of the lane's own time.

@@ -141,8 +141,10 @@ struct Claiming: Sendable {
     /// - Returns: how many cases got a place in a crew's list.
     @discardableResult
     func claimRoutine(limit: Int) async throws -> Int {
-        let head = try await database.query(
-            QueueStore.routineHead(skillKeys: categories.current.skillKeys, limit: limit))
+        let head = try await database.segment([
+            QueueStore.pinnedPlans,
+            QueueStore.routineHead(skillKeys: categories.current.skillKeys, limit: limit),
+        ])[1]
         var order: [Crew.ID] = []
         var byCrew: [Crew.ID: [Case.ID]] = [:]
         for row in head {

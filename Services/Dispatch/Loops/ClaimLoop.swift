@@ -7,8 +7,8 @@ import ServiceLifecycle
 struct ClaimLoop: Service {
     enum Work: Sendable {
         case emergencies
-        /// At most so many cases a round; the share that pressure leaves decides.
-        case routine(limit: @Sendable () -> Int)
+        /// At most so many cases a round, and a rest between two rounds; the share that pressure leaves decides both.
+        case routine(limit: @Sendable () -> Int, rest: @Sendable () -> Duration)
     }
 
     let work: Work
@@ -35,9 +35,12 @@ struct ClaimLoop: Service {
         do {
             switch work {
             case .emergencies: try await claiming.claimEmergencies()
-            case .routine(let limit):
-                // Until the queue's head has nobody to go to; emergencies are another loop's.
-                while try await claiming.claimRoutine(limit: limit()) > 0, !Task.isShuttingDownGracefully {}
+            case .routine(let limit, let rest):
+                // Until the queue's head has nobody to go to; emergencies are another loop's. Small rounds without a
+                // rest would cost the lane more than large ones.
+                while try await claiming.claimRoutine(limit: limit()) > 0, !Task.isShuttingDownGracefully {
+                    try? await Task.sleep(for: rest())
+                }
             }
         } catch {
             logger.warning("claims stopped early", metadata: ["error": "\(error)"])

@@ -139,7 +139,7 @@ enum QueueStore {
         q.skills AS wanted_skills, q.skill_key, q.excluded, q.lon, q.lat, q.canary
         """
 
-    /// In front of `firstEmergency`. The planner takes the crews that fit for few and would read all of them; the index
+    /// In front of `firstEmergency` and `routineHead`. The planner takes the crews that fit for few and would read all of them; the index
     /// of positions has the nearest first. In force until the end of the transaction.
     static let pinnedPlans: SQL = """
         SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),
@@ -184,25 +184,33 @@ enum QueueStore {
         let fits: SQL = "head.skills <@ c.skills AND NOT c.crew_id = ANY (head.excluded)"
         let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(head.lon, head.lat), 4326)::geography"
         return """
-            WITH room AS MATERIALIZED (
-                SELECT c.crew_id, c.district_id, c.skills
-                FROM dispatch.crew_slot s
-                JOIN dispatch.crew c USING (crew_id)
-                WHERE \(hasRoom)
+            WITH RECURSIVE district AS (
+                -- One step down the index for each district, however many cases it has.
+                (SELECT w.district_id FROM dispatch.claim_queue w WHERE NOT w.emergency
+                 ORDER BY w.district_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT w.district_id FROM dispatch.claim_queue w
+                        WHERE NOT w.emergency AND w.district_id > d.district_id ORDER BY w.district_id LIMIT 1)
+                FROM district d
+                WHERE d.district_id IS NOT NULL
             ),
-            reach AS (
-                SELECT district_id, skills FROM room
-                UNION
-                SELECT l.district_id, room.skills
-                FROM dispatch.crew_loan l
-                JOIN room USING (crew_id)
-                WHERE clock_timestamp() BETWEEN l.since AND l.until
-            ),
+            -- Where somebody has room: cases that nobody can take must not stand before those of others.
             lot AS (
-                SELECT DISTINCT reach.district_id, k.skill_key
-                FROM reach
-                JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
-                    ON string_to_array(k.skill_key, ',') <@ reach.skills
+                SELECT d.district_id, k.skill_key
+                FROM district d
+                CROSS JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
+                WHERE d.district_id IS NOT NULL AND (
+                    EXISTS (
+                        SELECT FROM dispatch.crew_slot s
+                        JOIN dispatch.crew c USING (crew_id)
+                        WHERE s.district_id = d.district_id AND \(hasRoom)
+                          AND string_to_array(k.skill_key, ',') <@ c.skills)
+                    OR EXISTS (
+                        SELECT FROM dispatch.crew_loan l
+                        JOIN dispatch.crew_slot s USING (crew_id)
+                        JOIN dispatch.crew c USING (crew_id)
+                        WHERE l.district_id = d.district_id AND clock_timestamp() BETWEEN l.since AND l.until
+                          AND \(hasRoom) AND string_to_array(k.skill_key, ',') <@ c.skills))
             ),
             head AS (
                 SELECT q.*
