@@ -75,8 +75,6 @@ public struct DispatchService: Sendable {
     /// The work that goes on without anybody asking.
     func services() -> [any Service] {
         let logger = context.logger
-        let flow = context.flow
-        let (settings, limits) = (settings, settings.routineClaims)
         return [
             categories.stopping(in: .work, name: "categories"),
             hub.stopping(in: .intake, name: "live hub"),
@@ -85,9 +83,7 @@ public struct DispatchService: Sendable {
                 interval: settings.claimInterval, logger: logger
             ).stopping(in: .work, name: "emergency claims").inLane(),
             ClaimLoop(
-                work: .routine(
-                    limit: { flow.limit(floor: limits.lowerBound, maximum: limits.upperBound) },
-                    rest: { settings.longestRest * (1 - flow.share) }),
+                work: .routine(limit: settings.routineClaims, flow: context.flow),
                 claiming: claiming(in: context.background), wake: routineClaims, interval: settings.claimInterval,
                 logger: logger
             ).stopping(in: .work, name: "routine claims"),

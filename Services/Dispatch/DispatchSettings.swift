@@ -4,10 +4,8 @@ import ServiceKit
 struct DispatchSettings: Sendable {
     /// How long an order may stay unanswered before it goes to another crew.
     var patience = ReleaseLoop.Patience(emergency: .seconds(60), routine: .seconds(1_800))
-    /// Cases that one round of routine claims takes: at full pressure, and at none.
-    var routineClaims = 10...400
-    /// Between two rounds of routine claims at full pressure.
-    var longestRest = Duration.milliseconds(100)
+    /// Cases that one round of routine claims takes.
+    var routineClaims = 200
     /// How often the queue is looked at though nobody called.
     var claimInterval = Duration.milliseconds(250)
     /// Milliseconds of the lane's own time.
@@ -28,9 +26,8 @@ struct DispatchSettings: Sendable {
                 reader.integer(
                     "SLUICE_DISPATCH_ROUTINE_SILENCE_SECONDS",
                     default: Int(seconds.routine.components.seconds), 1...604_800))
-            let maximum = reader.integer(
-                "SLUICE_DISPATCH_CLAIM_BATCH", default: defaults.routineClaims.upperBound, 1...500)
-            settings.routineClaims = min(defaults.routineClaims.lowerBound, maximum)...maximum
+            settings.routineClaims = reader.integer(
+                "SLUICE_DISPATCH_CLAIM_BATCH", default: defaults.routineClaims, 1...500)
             settings.pressure.calm = Double(
                 reader.integer("SLUICE_DISPATCH_LANE_CALM_MS", default: Int(defaults.pressure.calm), 1...10_000))
             settings.pressure.bound = Double(

@@ -26,11 +26,18 @@ public struct FlowShare: Sendable, Hashable {
         floor + Int((share * Double(max(0, maximum - floor))).rounded(.down))
     }
 
+    /// The rest after routine work that took so long: it is under way for this share of the time, and for a tenth of it
+    /// at least. Whole batches with rests between them cost the lane, and everybody, less than as much work in crumbs.
+    public func rest(after busy: Duration) -> Duration {
+        min(.seconds(1), busy * (1 / max(share, Self.least) - 1))
+    }
+
     static let pressureWhenUnknown = 0.5
+    static let least = 0.1
 }
 
 /// Follows the emergency lane's pressure (`dispatch.api_lane_signal`, polled each 250 ms) and says how much of their
-/// maximum the process's relay, prefetch, batches, admission and imports may use.
+/// maximum the process's relay, consumers, claims, admission and imports may use.
 public final class FlowControl: Service, Sendable {
     private let database: PostgresClient
     private let interval: Duration
@@ -48,6 +55,9 @@ public final class FlowControl: Service, Sendable {
     public func limit(floor: Int, maximum: Int) -> Int {
         state.withLock { $0.limit(floor: floor, maximum: maximum) }
     }
+
+    /// The rest after routine work that took so long.
+    public func rest(after busy: Duration) -> Duration { state.withLock { $0.rest(after: busy) } }
 
     /// Takes a reading from elsewhere; `run` does it by itself.
     public func observe(pressure: Double?) {

@@ -115,17 +115,13 @@ struct CaseActs: Sendable {
             OrderStore.lockOpen(of: cases), CategoryStore.stormLevels([seen.districtID]), "SELECT clock_timestamp()",
         ]
         let first = statements.count - 5
-        if let wantedCrew { statements.append(CrewStore.offer(wantedCrew)) }
+        if let wantedCrew { statements.append(CrewStore.offers([wantedCrew])) }
         if case .unmerge = act.decision { statements.append(ReportStateStore.share(of: act.caseID)) }
         let rows = try await transaction.send(statements)
 
         let records = try rows[first + 1].map { try CaseRecord($0) }
         let orders = try rows[first + 2].map { try OrderRecord($0) }
-        let slots = Dictionary(
-            try rows[first].map { row in
-                let slot = try SlotRecord(row)
-                return (slot.crewID, slot)
-            }, uniquingKeysWith: { first, _ in first })
+        let slots = try rows[first].keyed(by: \.crewID) { try SlotRecord($0) }
         guard let record = records.first(where: { $0.caseID == act.caseID }) else {
             throw Problem.notFound("The case", zh: "案件")
         }

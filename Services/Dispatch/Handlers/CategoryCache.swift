@@ -11,7 +11,6 @@ import Synchronization
 final class CategoryCache: Service, Sendable {
     struct Content: Sendable {
         var terms: [String: CategoryTerms] = [:]
-        var skillKeys: [String] = [""]
         var readAt: Timestamp?
     }
 
@@ -38,16 +37,13 @@ final class CategoryCache: Service, Sendable {
 
     func refresh() async throws {
         let readAt = now()
-        let answers = try await database.segment([CategoryStore.all, CategoryStore.skillSets])
+        let rows = try await database.query(CategoryStore.all)
         var terms: [String: CategoryTerms] = [:]
-        for row in answers[0] {
+        for row in rows {
             let category = try CategoryStore.terms(row)
             terms[category.code] = category
         }
-        let keys = try answers[1].column(String.self)
-        content.withLock { content in
-            content = Content(terms: terms, skillKeys: keys.isEmpty ? [""] : keys, readAt: readAt)
-        }
+        content.withLock { content in content = Content(terms: terms, readAt: readAt) }
     }
 
     func run() async throws {

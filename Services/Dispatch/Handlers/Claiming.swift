@@ -6,7 +6,8 @@ import Postgres
 import Rules
 
 /// Gives waiting cases to crews. A claim is a decision of its own, begun after the commit that made it possible: queue
-/// row, one crew's slot, case, in that order; the slot's lock is the look. Never two crews held.
+/// row, crew's slot, case, in that order; the slot's lock is the look. An emergency holds one crew and may wait for it;
+/// see `RoutineClaims.swift` for those that hold several and wait for none.
 struct Claiming: Sendable {
     let database: PostgresClient
     let messaging: Messaging
@@ -17,12 +18,13 @@ struct Claiming: Sendable {
     var sources: Sources { messaging.sources }
 
     /// How long a claim waits for a nearer crew that another transaction holds.
-    static let emergencyPatience = "100ms"
-    static let routinePatience = "5ms"
+    private static let patience = "100ms"
+    /// Claims of one round that are under way at once.
+    private static let width = 3
 
     // MARK: - Emergencies
 
-    /// Claims for every emergency that some crew can take now, one at a time, the most urgent first.
+    /// Claims for every emergency that some crew can take now, the most urgent first.
     /// - Returns: how many were claimed.
     @discardableResult
     func claimEmergencies() async throws -> Int {
@@ -36,18 +38,68 @@ struct Claiming: Sendable {
         var passedOver: [Case.ID] = []
         // A bound, so that one call cannot run for ever beside claims that come back.
         for _ in 0..<500 {
-            let rows = try await database.segment([
-                QueueStore.pinnedPlans, QueueStore.firstEmergency(passingOver: passedOver, canary: canary),
-            ])[1]
-            guard let first = rows.first else { break }
-            let wanted = try QueueRecord(waiting: first)
-            let offers = try rows.filter { row in try row.decode("case_id", as: Case.ID.self) == wanted.caseID }
-                .map { row in try CrewOffer(row, for: wanted) }
-            if try await claim(wanted, from: offers) { claimed += 1 } else { passedOver.append(wanted.caseID) }
-            // It has one crew, which is free again when its order is finished.
+            let head = try await waiting(passingOver: passedOver, canary: canary)
+            if head.isEmpty { break }
+            let won = try await claim(Self.plan(head))
+            claimed += won.values.count { $0 }
+            passedOver += won.filter { !$0.value }.map(\.key)
+            // The canary has one crew, which is free again when its order is finished.
             if canary { break }
         }
         return claimed
+    }
+
+    /// An emergency, and the crews that could take it as the look saw them.
+    private struct Wanted: Sendable {
+        var record: QueueRecord
+        var offers: [CrewOffer]
+    }
+
+    /// The first of the queue that some crew could take, in the queue's order.
+    private func waiting(passingOver skipped: [Case.ID], canary: Bool) async throws -> [Wanted] {
+        let rows = try await database.segment([
+            QueueStore.pinnedPlans, QueueStore.firstEmergencies(passingOver: skipped, canary: canary),
+        ])[1]
+        var found: [Wanted] = []
+        for row in rows {
+            if try found.last?.record.caseID != row.decode("case_id", as: Case.ID.self) {
+                found.append(Wanted(record: try QueueRecord(waiting: row), offers: []))
+            }
+            let last = found.count - 1
+            found[last].offers.append(try CrewOffer(row, for: found[last].record))
+        }
+        // The last one's candidates may have been cut off.
+        if rows.count == QueueStore.headRows, found.count > 1 { found.removeLast() }
+        return found
+    }
+
+    /// The more urgent one chooses first; who finds its crews chosen looks again when those are gone. The first of the
+    /// queue is always in it.
+    private static func plan(_ head: [Wanted]) -> [Wanted] {
+        var chosen: Set<Crew.ID> = []
+        return head.compactMap { wanted in
+            let left = wanted.offers.filter { !chosen.contains($0.candidate.crewID) }
+            if let choice = CrewClaim.choose(wanted.record.demand, among: left.map(\.candidate)) {
+                chosen.insert(choice.crewID)
+            } else if left.count < wanted.offers.count {
+                return nil
+            }
+            return Wanted(record: wanted.record, offers: left)
+        }
+    }
+
+    /// Claims side by side: one waits for its flush, not for those of the others.
+    /// - Returns: which of them got a crew.
+    private func claim(_ planned: [Wanted]) async throws -> [Case.ID: Bool] {
+        try await withThrowingTaskGroup(of: (Case.ID, Bool).self) { group in
+            var won: [Case.ID: Bool] = [:]
+            for (index, wanted) in planned.enumerated() {
+                if index >= Self.width, let (caseID, hasCrew) = try await group.next() { won[caseID] = hasCrew }
+                group.addTask { (wanted.record.caseID, try await claim(wanted.record, from: wanted.offers)) }
+            }
+            for try await (caseID, hasCrew) in group { won[caseID] = hasCrew }
+            return won
+        }
     }
 
     /// Tries the crews in the rule's order until one is got.
@@ -78,7 +130,7 @@ struct Claiming: Sendable {
         let crew = offer.candidate.crewID
         let announcements = try await database.transaction { transaction in
             let rows = try await transaction.send([
-                "SELECT set_config('lock_timeout', \(Self.emergencyPatience), true)",
+                "SELECT set_config('lock_timeout', \(Self.patience), true)",
                 QueueStore.lockFree([wanted.caseID]),
                 CrewStore.lockSlots([crew]),
                 "SELECT clock_timestamp()",
@@ -132,94 +184,9 @@ struct Claiming: Sendable {
         live.signal()
     }
 
-    // MARK: - Routine work
-
-    /// Transactions of one round that are under way at once. Each holds one crew, so they never wait for one another.
-    private static let routineWidth = 4
-
-    /// One round over the head of the queue: a transaction a crew, for all cases that it is the nearest for.
-    /// - Returns: how many cases got a place in a crew's list.
-    @discardableResult
-    func claimRoutine(limit: Int) async throws -> Int {
-        let head = try await database.segment([
-            QueueStore.pinnedPlans,
-            QueueStore.routineHead(skillKeys: categories.current.skillKeys, limit: limit),
-        ])[1]
-        var order: [Crew.ID] = []
-        var byCrew: [Crew.ID: [Case.ID]] = [:]
-        for row in head {
-            let crew: Crew.ID = try row.decode("crew_id")
-            if byCrew[crew] == nil { order.append(crew) }
-            byCrew[crew, default: []].append(try row.decode("case_id"))
-        }
-        return try await withThrowingTaskGroup(of: Int.self) { group in
-            var claimed = 0
-            for (index, crew) in order.enumerated() {
-                if index >= Self.routineWidth, let count = try await group.next() { claimed += count }
-                group.addTask { [wanted = byCrew[crew] ?? []] in try await listUnlessLocked(wanted, for: crew) }
-            }
-            for try await count in group { claimed += count }
-            return claimed
-        }
-    }
-
-    private func listUnlessLocked(_ wanted: [Case.ID], for crew: Crew.ID) async throws -> Int {
-        do {
-            return try await list(wanted, for: crew)
-        } catch let error as PostgresError where error.isLockTimeout || error.sqlState == "40P01" {
-            return 0
-        }
-    }
-
-    private func list(_ wanted: [Case.ID], for crew: Crew.ID) async throws -> Int {
-        let done = try await database.transaction { transaction in
-            let rows = try await transaction.send([
-                "SELECT set_config('lock_timeout', \(Self.routinePatience), true)",
-                QueueStore.lockFree(wanted),
-                CrewStore.lockSlots([crew]),
-                CrewStore.offer(crew),
-                "SELECT clock_timestamp()",
-                CaseStore.lock(wanted),
-            ])
-            var queued = try rows[1].map { try QueueRecord($0) }.filter { !$0.emergency }
-            queued.sort { $0.priority < $1.priority }
-            guard let slot = try rows[2].first.map({ try SlotRecord($0) }), let crewRow = rows[3].first else {
-                return (count: 0, announcements: [Announcement]())
-            }
-            let now: Timestamp = try rows[4].column()[0]
-            let cases = Dictionary(
-                uniqueKeysWithValues: try rows[5].map { row in
-                    let record = try CaseRecord(row)
-                    return (record.caseID, record)
-                })
-            var changes = Changes(sources: sources, now: now, actor: "rule:claim")
-            var slotAfter = slot
-            for item in queued {
-                guard let record = cases[item.caseID], record.needsCrew else { continue }
-                let offer = try CrewOffer(list: crewRow, slot: slotAfter, for: item)
-                guard let choice = CrewClaim.choose(item.demand, among: [offer.candidate]) else { continue }
-                let order = try assign(record, to: offer, reason: choice.reason, state: .assigned, into: &changes)
-                changes.unqueued.append(record.caseID)
-                slotAfter.listed += 1
-                changes.decide(
-                    .claim, "listed", choice.reason, about: record, order: order.orderID,
-                    inputs: inputs(item, choice, []), ruleVersion: CrewClaim.ruleVersion)
-            }
-            guard slotAfter.listed > slot.listed else { return (count: 0, announcements: [Announcement]()) }
-            changes.slots.append(CrewStore.save(slotAfter))
-            try await transaction.commit(try changes.writes() + messaging.announce(changes.announcements))
-            return (count: slotAfter.listed - slot.listed, announcements: changes.announcements)
-        }
-        if done.count > 0 {
-            messaging.committed(done.announcements)
-            live.signal()
-        }
-        return done.count
-    }
-
     // MARK: - Both
 
-    private func assign(
+    func assign(
         _ record: CaseRecord, to offer: CrewOffer, reason: Reason, state: OrderState, into changes: inout Changes
     ) throws -> OrderRecord {
         let order = OrderRecord(
@@ -238,7 +205,7 @@ struct Claiming: Sendable {
         return order
     }
 
-    private func inputs(
+    func inputs(
         _ wanted: QueueRecord, _ choice: CrewClaim.Choice, _ considered: [CrewOffer]
     ) -> [String: JSONValue] {
         [
@@ -263,39 +230,4 @@ enum ClaimLost: Error {
     case `case`
     /// The crew has another job by now.
     case crew
-}
-
-/// A crew as a candidate, with what an order says of it.
-struct CrewOffer: Sendable {
-    var name: String
-    var candidate: CrewClaim.Candidate
-
-    /// A row of `QueueStore.firstEmergency`: the query has seen to skills and districts, which the rule sees again.
-    init(_ row: Row, for wanted: QueueRecord) throws {
-        try self.init(row, slot: SlotRecord(row), districts: [wanted.districtID], for: wanted)
-    }
-
-    /// A row of `CrewStore.offer`.
-    init(list row: Row, slot: SlotRecord, for wanted: QueueRecord) throws {
-        try self.init(row, slot: slot, districts: Set(row.decode("districts", as: [District.ID].self)), for: wanted)
-    }
-
-    private init(_ row: Row, slot: SlotRecord, districts: Set<District.ID>, for wanted: QueueRecord) throws {
-        name = try row.decode("name")
-        candidate = CrewClaim.Candidate(
-            crewID: slot.crewID, onShift: slot.shiftID != nil, skills: Set(try row.decode("skills", as: [String].self)),
-            districts: districts, job: slot.job, listed: slot.listed, listLimit: try row.decode("list_limit"),
-            distance: Geodesy.distance(
-                Coordinate(lon: try row.decode("crew_lon"), lat: try row.decode("crew_lat")), wanted.place),
-            unanswered: slot.unanswered)
-    }
-
-    func with(_ slot: SlotRecord) -> CrewClaim.Candidate {
-        var candidate = candidate
-        candidate.onShift = slot.shiftID != nil
-        candidate.job = slot.job
-        candidate.listed = slot.listed
-        candidate.unanswered = slot.unanswered
-        return candidate
-    }
 }

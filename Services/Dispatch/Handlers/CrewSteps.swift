@@ -48,11 +48,7 @@ struct CrewSteps: Sendable {
                 otherPeriods: try rows[6].map { (from: try $0.decode("from"), to: try $0.decode("to")) },
                 receivedAt: now, offset: batch.deviceClock.map { now - $0 },
                 previousOffset: try rows[5].first.map { .milliseconds(try $0.decode("offset_ms", as: Int.self)) })
-            let known = Dictionary(
-                try rows[4].map { row in
-                    let result = try StepStore.result(row)
-                    return (result.step.stepID, result)
-                }, uniquingKeysWith: { first, _ in first })
+            let known = try rows[4].keyed(by: \.step.stepID) { try StepStore.result($0) }
             for step in batch.steps {
                 if let earlier = known[step.stepID] { fold.repeated(earlier) } else { fold.apply(step) }
             }

@@ -1,4 +1,5 @@
 import Logging
+import Outbox
 import Postgres
 import ServiceLifecycle
 
@@ -7,8 +8,8 @@ import ServiceLifecycle
 struct ClaimLoop: Service {
     enum Work: Sendable {
         case emergencies
-        /// At most so many cases a round, and a rest between two rounds; the share that pressure leaves decides both.
-        case routine(limit: @Sendable () -> Int, rest: @Sendable () -> Duration)
+        /// At most so many cases a round, and rests between the rounds, as the lane leaves room.
+        case routine(limit: Int, flow: FlowControl)
     }
 
     let work: Work
@@ -35,11 +36,12 @@ struct ClaimLoop: Service {
         do {
             switch work {
             case .emergencies: try await claiming.claimEmergencies()
-            case .routine(let limit, let rest):
-                // Until the queue's head has nobody to go to; emergencies are another loop's. Small rounds without a
-                // rest would cost the lane more than large ones.
-                while try await claiming.claimRoutine(limit: limit()) > 0, !Task.isShuttingDownGracefully {
-                    try? await Task.sleep(for: rest())
+            case .routine(let limit, let flow):
+                // Until the queue's head has nobody to go to; emergencies are another loop's.
+                while !Task.isShuttingDownGracefully {
+                    let began = ContinuousClock.now
+                    guard try await claiming.claimRoutine(limit: limit) > 0 else { break }
+                    try? await Task.sleep(for: flow.rest(after: began.duration(to: .now)))
                 }
             }
         } catch {

@@ -74,11 +74,7 @@ struct ReleaseLoop: Service {
             guard var slot = try rows[0].first.map({ try SlotRecord($0) }) else { return [] }
             let now: Timestamp = try rows[3].column()[0]
             var changes = Changes(sources: messaging.sources, now: now, actor: "rule:release")
-            var records = Dictionary(
-                try rows[1].map { row in
-                    let record = try CaseRecord(row)
-                    return (record.caseID, record)
-                }, uniquingKeysWith: { first, _ in first })
+            var records = try rows[1].keyed(by: \.caseID) { try CaseRecord($0) }
             for order in try rows[2].map({ try OrderRecord($0) }) {
                 // It has been answered, or taken back, in the meantime.
                 guard let before = records[order.caseID], before.orderID == order.orderID,

@@ -11,13 +11,6 @@ enum CategoryStore {
         FROM dispatch.category
         """
 
-    /// Every set of skills that any version ever asked for: a case may wait under an old one.
-    static let skillSets: SQL = """
-        SELECT DISTINCT array_to_string(ARRAY (
-            SELECT jsonb_array_elements_text(body -> 'skills') ORDER BY 1), ',') AS skill_key
-        FROM dispatch.category_version
-        """
-
     static func terms(_ row: Row) throws -> CategoryTerms {
         CategoryTerms(
             code: try row.decode("code"), version: try row.decode("version"), group: try row.decode("category_group"),

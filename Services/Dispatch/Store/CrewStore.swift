@@ -46,6 +46,14 @@ enum CrewStore {
         "SELECT \(slotColumns) FROM dispatch.crew_slot WHERE crew_id = ANY (\(crews)) ORDER BY crew_id FOR UPDATE"
     }
 
+    /// Those that nobody else holds.
+    static func lockFreeSlots(_ crews: [Crew.ID]) -> SQL {
+        """
+        SELECT \(slotColumns) FROM dispatch.crew_slot WHERE crew_id = ANY (\(crews)) ORDER BY crew_id
+        FOR UPDATE SKIP LOCKED
+        """
+    }
+
     /// Under the slot's lock, or guarded by what the slot says.
     static func save(_ slot: SlotRecord) -> SQL {
         let job = slot.job
@@ -71,6 +79,16 @@ enum CrewStore {
         )
         SELECT dispatch.expect_rows((SELECT count(*) FROM changed), 1)
         """
+    }
+
+    /// So many orders more in each crew's list, under the slots' locks.
+    static func addToLists(_ places: [Crew.ID: Int]) -> SQL {
+        let crews = places.keys.sorted()
+        return """
+            UPDATE dispatch.crew_slot s SET listed = s.listed + more.places
+            FROM unnest(\(crews)::uuid[], \(crews.map { Int32(places[$0] ?? 0) })::integer[]) AS more (crew_id, places)
+            WHERE s.crew_id = more.crew_id
+            """
     }
 
     /// One order less in the crew's list.
@@ -111,7 +129,9 @@ enum CrewStore {
         }
         let places: SQL = "dispatch.crew_position p JOIN dispatch.crew_slot s USING (crew_id)"
         let slots: SQL = "dispatch.crew_slot s JOIN dispatch.crew_position p USING (crew_id)"
-        let loans: SQL = "dispatch.crew_loan l JOIN (\(slots)) USING (crew_id)"
+        let loans: SQL = """
+            dispatch.crew_loan l JOIN dispatch.crew_slot s USING (crew_id) JOIN dispatch.crew_position p USING (crew_id)
+            """
         let nearest = eight(
             of: places, where: "p.district_id = \(district) AND s.active_order IS NULL AND s.unanswered = 0",
             orderedBy: distance)
@@ -131,10 +151,10 @@ enum CrewStore {
         return "\(nearest) UNION ALL \(unanswering) UNION ALL \(displaced) UNION ALL \(lent)"
     }
 
-    /// One crew as a candidate for routine work; its slot is read under its lock.
-    static func offer(_ crew: Crew.ID) -> SQL {
+    /// Crews as candidates for what they were chosen for; their slots are read under their locks.
+    static func offers(_ crews: [Crew.ID]) -> SQL {
         """
-        SELECT c.name, c.skills, c.list_limit, p.lon AS crew_lon, p.lat AS crew_lat,
+        SELECT c.crew_id, c.name, c.skills, c.list_limit, p.lon AS crew_lon, p.lat AS crew_lat,
                ARRAY (
                    SELECT c.district_id
                    UNION
@@ -142,7 +162,7 @@ enum CrewStore {
                    WHERE l.crew_id = c.crew_id AND clock_timestamp() BETWEEN l.since AND l.until) AS districts
         FROM dispatch.crew c
         JOIN dispatch.crew_position p USING (crew_id)
-        WHERE c.crew_id = \(crew) AND c.active
+        WHERE c.crew_id = ANY (\(crews)) AND c.active
         """
     }
 

@@ -56,7 +56,7 @@ extension QueueRecord {
             canary: try row.decode("canary"))
     }
 
-    /// A row of `QueueStore.firstEmergency`, which names two columns apart from the crew's.
+    /// A row of `QueueStore.firstEmergencies`, which names two columns apart from the crew's.
     init(waiting row: Row) throws {
         self.init(
             caseID: try row.decode("case_id"), districtID: try row.decode("queue_district"),
@@ -139,20 +139,24 @@ enum QueueStore {
         q.skills AS wanted_skills, q.skill_key, q.excluded, q.lon, q.lat, q.canary
         """
 
-    /// In front of `firstEmergency` and `routineHead`. The planner takes the crews that fit for few and would read all of them; the index
-    /// of positions has the nearest first. In force until the end of the transaction.
+    /// In front of `firstEmergencies` and `routineHead`. The planner takes the crews that fit for few and would read all of
+    /// them; the index of positions has the nearest first. Planning costs more than running, so it is done once. In force
+    /// until the end of the transaction.
     static let pinnedPlans: SQL = """
         SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true),
                set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),
                set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true),
-               set_config('join_collapse_limit', '1', true)
+               set_config('join_collapse_limit', '1', true), set_config('plan_cache_mode', 'force_generic_plan', true)
         """
 
-    /// The first emergency that some crew could take, with its candidates, nearest first. Rows before it that no crew
-    /// could take are passed over; nothing is locked yet.
+    /// Rows of `firstEmergencies` at most: one emergency has up to 32 candidates, most have eight.
+    static let headRows = 96
+
+    /// The first emergencies that some crew could take, each with its candidates. Rows between them that no crew could
+    /// take are passed over; nothing is locked yet.
     /// - Parameter canary: the canary's rows, which are looked for apart: real ones never wait behind them, and a queue
     ///   of real ones that no crew can take does not hide them.
-    static func firstEmergency(passingOver skipped: [Case.ID], canary: Bool = false) -> SQL {
+    static func firstEmergencies(passingOver skipped: [Case.ID], canary: Bool = false) -> SQL {
         let which: SQL = canary ? "w.canary" : "NOT w.canary"
         return """
             SELECT \(waitingColumns), k.*
@@ -170,63 +174,55 @@ enum QueueStore {
                     severity: "q.severity", canary: "q.canary"))
             ) k
             ORDER BY q.verified DESC, q.severity DESC, q.since, q.case_id
-            LIMIT 24
+            LIMIT \(headRows)
             """
     }
 
     /// The head of the routine queue with the nearest crew that has room for each, oldest and most severe first.
-    /// `skillKeys` are the distinct sets of skills that categories ask for: one short index scan for each.
-    static func routineHead(skillKeys: [String], limit: Int) -> SQL {
+    static func routineHead(limit: Int) -> SQL {
         let hasRoom: SQL = """
             s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
             AND s.listed < c.list_limit AND c.active AND NOT c.canary
             """
-        let fits: SQL = "head.skills <@ c.skills AND NOT c.crew_id = ANY (head.excluded)"
-        let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(head.lon, head.lat), 4326)::geography"
+        let lent: SQL = "l.district_id = w.district_id AND clock_timestamp() BETWEEN l.since AND l.until"
+        let fits: SQL = "w.skills <@ c.skills AND NOT c.crew_id = ANY (w.excluded)"
+        let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(w.lon, w.lat), 4326)::geography"
         return """
-            WITH RECURSIVE district AS (
-                -- One step down the index for each district, however many cases it has.
-                (SELECT w.district_id FROM dispatch.claim_queue w WHERE NOT w.emergency
-                 ORDER BY w.district_id LIMIT 1)
+            WITH RECURSIVE kind AS (
+                -- One step down the index for each district and set of skills, however many cases wait for it.
+                (SELECT q.district_id, q.skill_key, q.skills FROM dispatch.claim_queue q WHERE NOT q.emergency
+                 ORDER BY q.district_id, q.skill_key LIMIT 1)
                 UNION ALL
-                SELECT (SELECT w.district_id FROM dispatch.claim_queue w
-                        WHERE NOT w.emergency AND w.district_id > d.district_id ORDER BY w.district_id LIMIT 1)
-                FROM district d
-                WHERE d.district_id IS NOT NULL
+                SELECT next.* FROM kind CROSS JOIN LATERAL (
+                    SELECT q.district_id, q.skill_key, q.skills FROM dispatch.claim_queue q
+                    WHERE NOT q.emergency AND (q.district_id, q.skill_key) > (kind.district_id, kind.skill_key)
+                    ORDER BY q.district_id, q.skill_key LIMIT 1
+                ) next
             ),
-            -- Where somebody has room: cases that nobody can take must not stand before those of others.
-            lot AS (
-                SELECT d.district_id, k.skill_key
-                FROM district d
-                CROSS JOIN unnest(\(skillKeys)::text[]) AS k (skill_key)
-                WHERE d.district_id IS NOT NULL AND (
+            head AS (
+                SELECT q.*
+                FROM kind w
+                CROSS JOIN LATERAL (
+                    SELECT * FROM dispatch.claim_queue q
+                    WHERE NOT q.emergency AND q.district_id = w.district_id AND q.skill_key = w.skill_key
+                    ORDER BY q.severity DESC, q.since, q.case_id
+                    LIMIT \(limit)
+                ) q
+                -- Where somebody has room: cases that nobody can take must not stand before those of others.
+                WHERE q.not_before <= clock_timestamp() AND (
                     EXISTS (
-                        SELECT FROM dispatch.crew_slot s
-                        JOIN dispatch.crew c USING (crew_id)
-                        WHERE s.district_id = d.district_id AND \(hasRoom)
-                          AND string_to_array(k.skill_key, ',') <@ c.skills)
+                        SELECT FROM dispatch.crew_slot s JOIN dispatch.crew c USING (crew_id)
+                        WHERE s.district_id = w.district_id AND \(hasRoom) AND w.skills <@ c.skills)
                     OR EXISTS (
                         SELECT FROM dispatch.crew_loan l
                         JOIN dispatch.crew_slot s USING (crew_id)
                         JOIN dispatch.crew c USING (crew_id)
-                        WHERE l.district_id = d.district_id AND clock_timestamp() BETWEEN l.since AND l.until
-                          AND \(hasRoom) AND string_to_array(k.skill_key, ',') <@ c.skills))
-            ),
-            head AS (
-                SELECT q.*
-                FROM lot
-                CROSS JOIN LATERAL (
-                    SELECT * FROM dispatch.claim_queue w
-                    WHERE NOT w.emergency AND w.district_id = lot.district_id AND w.skill_key = lot.skill_key
-                    ORDER BY w.severity DESC, w.since, w.case_id
-                    LIMIT \(limit)
-                ) q
-                WHERE q.not_before <= clock_timestamp()
+                        WHERE \(lent) AND \(hasRoom) AND w.skills <@ c.skills))
                 ORDER BY q.severity DESC, q.since, q.case_id
                 LIMIT \(limit)
             )
-            SELECT head.case_id, near.crew_id
-            FROM head
+            SELECT w.case_id, near.crew_id
+            FROM head w
             CROSS JOIN LATERAL (
                 SELECT n.crew_id
                 FROM (
@@ -234,24 +230,24 @@ enum QueueStore {
                      FROM dispatch.crew_position p
                      JOIN dispatch.crew_slot s USING (crew_id)
                      JOIN dispatch.crew c USING (crew_id)
-                     WHERE p.district_id = head.district_id AND \(hasRoom) AND \(fits)
+                     WHERE p.district_id = w.district_id AND \(hasRoom) AND \(fits)
                      ORDER BY \(distance)
                      LIMIT 1)
                     UNION ALL
+                    -- Not by the index of positions (that is what the 0 says): few crews are on loan.
                     (SELECT c.crew_id, \(distance) AS distance
                      FROM dispatch.crew_loan l
                      JOIN dispatch.crew_slot s USING (crew_id)
                      JOIN dispatch.crew c USING (crew_id)
                      JOIN dispatch.crew_position p USING (crew_id)
-                     WHERE l.district_id = head.district_id AND clock_timestamp() BETWEEN l.since AND l.until
-                       AND c.district_id <> head.district_id AND \(hasRoom) AND \(fits)
-                     ORDER BY \(distance)
+                     WHERE \(lent) AND c.district_id <> w.district_id AND \(hasRoom) AND \(fits)
+                     ORDER BY (\(distance)) + 0
                      LIMIT 1)
                 ) n
                 ORDER BY n.distance, n.crew_id
                 LIMIT 1
             ) near
-            ORDER BY head.severity DESC, head.since, head.case_id
+            ORDER BY w.severity DESC, w.since, w.case_id
             """
     }
 }

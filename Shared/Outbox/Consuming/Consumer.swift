@@ -113,18 +113,20 @@ public struct Consumer: Service {
             var kept: [Message] = []
             while !amqp.isStopped && !Task.isCancelled {
                 // A neighbour's transaction lasts some 20 ms: what it kept from us is tried with what comes meanwhile.
-                let room = max(1, limit(settings.batch) - kept.count)
+                let room = max(1, settings.batch - kept.count)
                 let deliveries = await amqp.nextBatch(
                     max: room, within: kept.isEmpty ? .seconds(5) : settings.gatherTime)
                 let batch = kept + deliveries.map { Message(delivery: $0) }
                 kept = []
                 guard !batch.isEmpty else { continue }
+                let began = ContinuousClock.now
                 let fates = await take(batch)
                 kept = settle(fates)
                 for case (let message, .failed) in fates {
                     // Its next tries must not keep the others waiting.
                     strays.addTask { _ = settle([(message, await seeThrough(message))]) }
                 }
+                if let flow { await Pause.sleep(flow.rest(after: began.duration(to: .now))) }
             }
             for case let delivery? in kept.map(\.delivery) { amqp.nack(delivery, requeue: true) }
         }
@@ -183,7 +185,7 @@ public struct Consumer: Service {
         await Pause.every(settings.retryPoll) {
             guard gate.isOpen else { return }
             do {
-                let rows = try await database.query(worker.performer.inbox.claimDue(limit: max(1, limit(20))))
+                let rows = try await database.query(worker.performer.inbox.claimDue(limit: 20))
                 for row in rows {
                     var message = Message(
                         body: try row.decode("body"), path: .retry, source: try row.decode("source"),
@@ -201,24 +203,7 @@ public struct Consumer: Service {
         }
     }
 
-    // MARK: - Bounds and state
-
-    /// A bound as pressure leaves it.
-    func limit(_ maximum: Int) -> Int {
-        guard let flow else { return maximum }
-        return flow.limit(floor: max(1, Int(Double(maximum) * settings.floor)), maximum: maximum)
-    }
-
     private func watchItself() async {
-        var prefetch = settings.prefetch
-        await Pause.every(.seconds(1)) {
-            metrics.attached(amqp.isAttached, meant: amqp.isMeant)
-            // In quarters: each change is a small conversation with the broker.
-            let wanted = max(1, (limit(settings.prefetch) * 4 / settings.prefetch)) * settings.prefetch / 4
-            if wanted != prefetch {
-                prefetch = wanted
-                await amqp.setPrefetch(max(1, wanted))
-            }
-        }
+        await Pause.every(.seconds(1)) { metrics.attached(amqp.isAttached, meant: amqp.isMeant) }
     }
 }

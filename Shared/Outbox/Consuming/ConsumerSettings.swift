@@ -6,8 +6,6 @@ public struct ConsumerSettings: Sendable {
     public var batch: Int
     /// Batches under way at once.
     public var workers: Int
-    /// Of prefetch and batch each, what pressure never takes away.
-    public var floor: Double
     /// How long a routine batch may be gathered for when something waits for its neighbour's lock.
     public var gatherTime = Duration.milliseconds(20)
     /// The lane: how long the broker is given the lead before the outbox row is taken.
@@ -19,11 +17,10 @@ public struct ConsumerSettings: Sendable {
     /// Whether the lane listens for hints at all; without them the poll alone delivers.
     public var listens = true
 
-    public init(prefetch: Int, batch: Int, workers: Int, floor: Double = 0.1) {
+    public init(prefetch: Int, batch: Int, workers: Int) {
         self.prefetch = prefetch
         self.batch = batch
         self.workers = workers
-        self.floor = floor
     }
 
     /// Small batches, so that the first of them does not wait for the last.

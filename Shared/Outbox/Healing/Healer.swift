@@ -10,6 +10,10 @@ public struct Healer: Sendable {
     private let holder = UUID()
     /// Events of one look.
     private static let chunk = 500
+    /// Looks of one pass at each consumer: 10,000 events, some tenths of a second of the server's time.
+    private static let chunksOfPass = 20
+    /// Where the next pass goes on, by consumer.
+    private let positions = Mutexed<[ServiceName: UUID]>([:])
 
     public init(service: ServiceName, database: PostgresClient) {
         self.service = service
@@ -50,41 +54,61 @@ public struct Healer: Sendable {
         _ span: Range<Timestamp>, announcing: Bool, limit: Int = .max
     ) async throws -> Report {
         var report = Report()
-        for (consumer, types) in Self.hops(of: service) {
-            var position = UUID.version7Floor(at: span.lowerBound)
-            let end = UUID.version7Floor(at: span.upperBound)
-            while true {
-                let rows = try await look(consumer, types, from: position, to: end)
-                guard let last = rows.last else { break }
-                var missing: [UUID] = []
-                for row in rows {
-                    report.examined += 1
-                    if row.isInOutbox {
-                        report.inOutbox += 1
-                    } else if row.hasArrived {
-                        report.arrived += 1
-                    } else {
-                        missing.append(row.id)
-                    }
-                }
-                report.missing += missing.map { EventRecord.ID($0) }
-                if announcing, !missing.isEmpty, report.announcedAgain < limit {
-                    let now = Array(missing.prefix(limit - report.announcedAgain))
-                    report.announcedAgain += try await announceAgain(now)
-                }
-                guard rows.count == Self.chunk else { break }
-                position = last.id.successor
-            }
+        for hop in Self.hops(of: service) {
+            _ = try await compare(
+                hop, from: .version7Floor(at: span.lowerBound), to: .version7Floor(at: span.upperBound),
+                announcing: announcing ? limit : 0, into: &report)
         }
         return report
     }
 
-    /// Each minute: what is 2 to 60 minutes old. One instance a minute.
+    /// Compares in chunks, at most so many of them.
+    /// - Parameter announcing: so many may have been announced again in all.
+    /// - Returns: where to go on; nil at the end.
+    private func compare(
+        _ hop: (consumer: ServiceName, types: [EventType]), from start: UUID, to end: UUID, announcing limit: Int,
+        chunks: Int = .max, into report: inout Report
+    ) async throws -> UUID? {
+        var position = start
+        for _ in 0..<chunks {
+            let rows = try await look(hop.consumer, hop.types, from: position, to: end)
+            var missing: [UUID] = []
+            for row in rows {
+                report.examined += 1
+                if row.isInOutbox {
+                    report.inOutbox += 1
+                } else if row.hasArrived {
+                    report.arrived += 1
+                } else {
+                    missing.append(row.id)
+                }
+            }
+            report.missing += missing.map { EventRecord.ID($0) }
+            if !missing.isEmpty, report.announcedAgain < limit {
+                report.announcedAgain += try await announceAgain(Array(missing.prefix(limit - report.announcedAgain)))
+            }
+            guard let last = rows.last, rows.count == Self.chunk else { return nil }
+            position = last.id.successor
+        }
+        return position
+    }
+
+    /// Each minute: what is 2 to 60 minutes old, so many chunks of it; the next pass goes on where this one ended, and
+    /// begins again when it has seen all. After a storm a round takes some passes, and never a core. One instance a minute.
     func healRecent() async throws -> Report {
-        guard try await lease("heal", for: .seconds(50)) else { return Report() }
+        var report = Report()
+        guard try await lease("heal", for: .seconds(50)) else { return report }
         let now = try await databaseTime()
-        // The re-send limit of the relay bounds the rate; this bounds what one look may add to it.
-        return try await reconcile(now - .seconds(3600)..<now - .seconds(120), announcing: true, limit: 3_000)
+        let oldest = UUID.version7Floor(at: now - .seconds(3600))
+        for hop in Self.hops(of: service) {
+            let begun = positions.withLock { $0[hop.consumer] } ?? oldest
+            // The re-send limit of the relay bounds the rate; this bounds what one look may add to it.
+            let next = try await compare(
+                hop, from: max(oldest, begun), to: .version7Floor(at: now - .seconds(120)), announcing: 3_000,
+                chunks: Self.chunksOfPass, into: &report)
+            positions.withLock { $0[hop.consumer] = next }
+        }
+        return report
     }
 
     /// Once a night (02:00 to 04:00 UTC+8 is the quiet time of the cities): the last 80 days.

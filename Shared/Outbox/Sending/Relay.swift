@@ -42,12 +42,13 @@ struct Relay: Service, LaneMember {
             var failures = DoublingPause(first: .milliseconds(50), limit: .seconds(5))
             while !Task.isShuttingDownGracefully && !Task.isCancelled {
                 do {
+                    let began = ContinuousClock.now
                     let claims = try await claim()
                     failures.reset()
                     for claim in claims {
                         batches.addTask { await send(claim) }
                     }
-                    await rest(after: claims)
+                    await rest(after: claims, busy: began.duration(to: .now))
                 } catch {
                     // The database is away, or slow: nothing is lost, and nothing is hammered.
                     metrics.relayFailed()
@@ -59,19 +60,19 @@ struct Relay: Service, LaneMember {
         }
     }
 
-    private func rest(after claims: [Claim]) async {
+    private func rest(after claims: [Claim], busy: Duration) async {
         switch table {
         case .emergency:
             guard claims.isEmpty else { return }
             await cancelWhenGracefulShutdown { await wake.wait(upTo: settings.emergencyPoll) }
         case .routine:
-            // A full claim means that more waits. Otherwise commits come one by one, and claiming each by itself would
-            // cost a flush apiece.
-            guard claims.allSatisfy({ $0.rows.count < settings.batch }) else { return }
             if claims.isEmpty {
                 await cancelWhenGracefulShutdown { await wake.wait(upTo: settings.routinePoll) }
             }
-            await Pause.sleep(settings.linger)
+            // Commits come one by one, and claiming each by itself would cost a flush apiece. A full claim means that
+            // more waits; then only the lane decides.
+            let isFull = claims.contains { $0.rows.count >= settings.batch }
+            await Pause.sleep(max(isFull ? .zero : settings.linger, flow?.rest(after: busy) ?? .zero))
         }
     }
 
@@ -110,15 +111,14 @@ struct Relay: Service, LaneMember {
     /// cannot be sent would only use up leases.
     private func allowance() -> (first: Int, again: Int) {
         guard publisher.state.isConnected, !publisher.state.isBlocked else { return (0, 0) }
-        let window =
-            flow.map { $0.limit(floor: settings.floor, maximum: settings.maxUnconfirmed) }
-            ?? settings.maxUnconfirmed
         return state.withLock { state in
             let now = ContinuousClock.now
             state.resend.advance(elapsed: state.lastAdvance.duration(to: now), sent: state.firstSends)
             state.lastAdvance = now
             state.firstSends = 0
-            let free = min(window - state.inFlight, bound?.room ?? .max, settings.batch)
+            // A routine window that opens by crumbs is not worth a claim each; when all is confirmed it is open.
+            let open = settings.maxUnconfirmed - state.inFlight
+            let free = !isLane && open < settings.batch ? 0 : min(open, bound?.room ?? .max, settings.batch)
             guard now - state.lastResend >= settings.resendPoll else { return (max(0, free), 0) }
             state.lastResend = now
             let again = min(state.resend.allowed, settings.maxUnconfirmed - state.inFlight, settings.batch)

@@ -16,8 +16,6 @@ public struct RelaySettings: Sendable {
     public var resendPoll = Duration.milliseconds(500)
     /// How long a routine relay lets rows gather after a claim that was not full: fewer, larger claims under load.
     public var linger = Duration.milliseconds(10)
-    /// Unconfirmed routine messages that pressure never takes away.
-    public var floor = 50
 
     public init() {}
 }

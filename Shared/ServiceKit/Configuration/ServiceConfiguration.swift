@@ -109,7 +109,7 @@ public struct ServiceConfiguration: Sendable {
             statementTimeout: .seconds(1))
         self.poolHTTP = reader.pool("SLUICE_DB_HTTP_CONNECTIONS", default: Pool(shared: 2, exclusive: 4))
         self.poolBackground = reader.pool("SLUICE_DB_BACKGROUND_CONNECTIONS", default: Pool(shared: 2, exclusive: 8))
-        self.poolLane = reader.pool("SLUICE_DB_LANE_CONNECTIONS", default: Pool(shared: 1, exclusive: 3))
+        self.poolLane = reader.pool("SLUICE_DB_LANE_CONNECTIONS", default: Pool(shared: 1, exclusive: 4))
 
         self.amqp = Self.amqp(service, &reader, base: base, name: application)
         self.publicURL = reader.origin("SLUICE_PUBLIC_URL", default: "http://127.0.0.1:8080")
