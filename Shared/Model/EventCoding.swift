@@ -28,7 +28,7 @@ extension Event: Codable {
             canary: try container.decodeIfPresent(Bool.self, forKey: .canary) ?? false,
             causationID: try container.decodeIfPresent(EventRecord.ID.self, forKey: .causationid),
             traceparent: try container.decodeIfPresent(String.self, forKey: .traceparent),
-            data: Array(try JSONEncoder().encode(try container.decode(JSONValue.self, forKey: .data))))
+            data: try JSONBytes.encode(try container.decode(JSONValue.self, forKey: .data)))
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -75,7 +75,10 @@ extension Event: Codable {
 
     /// Reads what `structuredJSON` or any other CloudEvents producer wrote.
     public init(structuredJSON bytes: some Collection<UInt8>) throws {
-        self = try JSONDecoder().decode(Event.self, from: Data(bytes))
+        let bytes = Array(bytes)
+        self =
+            try bytes.withUnsafeBufferPointer { EventEnvelope.read($0) }
+            ?? JSONDecoder().decode(Event.self, from: Data(bytes))
     }
 }
 

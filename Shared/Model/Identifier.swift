@@ -14,12 +14,16 @@ public struct Identifier<Owner>: RawRepresentable, Hashable, Comparable, Sendabl
 
     /// Reads the canonical text form; nil if it is not a UUID.
     public init?(_ text: some StringProtocol) {
-        guard let uuid = UUID(uuidString: String(text)) else { return nil }
+        guard let uuid = UUID(canonical: text) else { return nil }
         self.rawValue = uuid
     }
 
     public init(from decoder: any Decoder) throws {
-        self.rawValue = try decoder.singleValueContainer().decode(UUID.self)
+        let container = try decoder.singleValueContainer()
+        guard let uuid = UUID(canonical: try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a UUID")
+        }
+        self.rawValue = uuid
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -29,7 +33,7 @@ public struct Identifier<Owner>: RawRepresentable, Hashable, Comparable, Sendabl
 
     /// Lower case, as PostgreSQL prints it.
     public var description: String {
-        rawValue.uuidString.lowercased()
+        rawValue.lowercaseText
     }
 
     public static func < (lhs: Self, rhs: Self) -> Bool {

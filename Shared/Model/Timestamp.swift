@@ -98,27 +98,24 @@ extension Timestamp {
         let rest = microseconds - Int64(days) * 86_400_000_000
         let date = CivilDate(daysSince1970: days)
         let second = Int(rest / 1_000_000)
-        var text = ""
-        text.reserveCapacity(27)
-        func append(_ value: Int, _ width: Int) {
-            let digits = String(value)
-            for _ in 0..<max(0, width - digits.utf8.count) { text += "0" }
-            text += digits
+        let fields =
+            [
+                (date.year, 4, "-"), (date.month, 2, "-"), (date.day, 2, "T"), (second / 3_600, 2, ":"),
+                (second / 60 % 60, 2, ":"), (second % 60, 2, "."), (Int(rest % 1_000_000), 6, "Z"),
+            ] as [(Int, Int, Unicode.Scalar)]
+        return String(unsafeUninitializedCapacity: 27) { text in
+            var end = 0
+            for (value, width, separator) in fields {
+                var left = value
+                for position in (end..<end + width).reversed() {
+                    text[position] = UInt8(ascii: "0") + UInt8(left % 10)
+                    left /= 10
+                }
+                text[end + width] = UInt8(ascii: separator)
+                end += width + 1
+            }
+            return end
         }
-        append(date.year, 4)
-        text += "-"
-        append(date.month, 2)
-        text += "-"
-        append(date.day, 2)
-        text += "T"
-        append(second / 3_600, 2)
-        text += ":"
-        append(second / 60 % 60, 2)
-        text += ":"
-        append(second % 60, 2)
-        text += "."
-        append(Int(rest % 1_000_000), 6)
-        return text + "Z"
     }
 }
 

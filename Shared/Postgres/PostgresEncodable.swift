@@ -81,7 +81,7 @@ extension Float: PostgresEncodable {
 extension UUID: PostgresEncodable {
     public static var postgresType: UInt32 { PostgresType.uuid }
     public static var postgresArrayType: UInt32 { PostgresType.uuidArray }
-    public var postgresText: String? { uuidString }
+    public var postgresText: String? { UUIDText.text(of: self) }
 }
 
 /// As `timestamptz`, to the microsecond; `distantPast` and `distantFuture` are `-infinity` and `infinity`.

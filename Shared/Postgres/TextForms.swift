@@ -63,6 +63,19 @@ enum Hex {
 }
 
 enum UUIDText {
+    static func text(of uuid: UUID) -> String {
+        let digits = withUnsafeBytes(of: uuid.uuid) { Hex.text(of: Array($0)) }
+        var text = ""
+        text.reserveCapacity(36)
+        var rest = Substring(digits)
+        for length in [8, 4, 4, 4] {
+            text += rest.prefix(length)
+            text += "-"
+            rest = rest.dropFirst(length)
+        }
+        return text + rest
+    }
+
     static func value(of text: UnsafeBufferPointer<UInt8>) -> UUID? {
         guard text.count == 36 else { return nil }
         var uuid: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -88,21 +101,23 @@ enum UUIDText {
 enum ArrayText {
     /// `{"a","b",NULL}`: every element quoted, so that commas, braces, blanks and the word NULL are safe.
     static func text(of elements: [String?]) -> String {
-        var text = "{"
+        var text: [UInt8] = [UInt8(ascii: "{")]
+        text.reserveCapacity(elements.reduce(2) { $0 + ($1?.utf8.count ?? 4) + 3 })
         for (index, element) in elements.enumerated() {
-            if index > 0 { text += "," }
+            if index > 0 { text.append(UInt8(ascii: ",")) }
             guard let element else {
-                text += "NULL"
+                text.append(contentsOf: "NULL".utf8)
                 continue
             }
-            text += "\""
-            for scalar in element.unicodeScalars {
-                if scalar == "\"" || scalar == "\\" { text += "\\" }
-                text.unicodeScalars.append(scalar)
+            text.append(UInt8(ascii: "\""))
+            for byte in element.utf8 {
+                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { text.append(UInt8(ascii: "\\")) }
+                text.append(byte)
             }
-            text += "\""
+            text.append(UInt8(ascii: "\""))
         }
-        return text + "}"
+        text.append(UInt8(ascii: "}"))
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// One dimension; nil if malformed or of more.

@@ -45,6 +45,53 @@ struct ClaimingTests {
         }
     }
 
+    @Test("Of emergencies that are claimed side by side the most urgent has its nearest crew, and none goes without")
+    func sideBySide() async throws {
+        try await Stage.with { stage in
+            var crews: [Crew.ID] = []
+            for index in 0..<6 {
+                crews.append(try await stage.crew("crew \(index)", at: Self.north(Double(index) * 400)))
+            }
+            // All are nearest to the first crew; the last reported is the worst.
+            for index in 0..<6 {
+                try await stage.deliver([
+                    stage.report(
+                        at: Self.north(-2_000 - Double(index) * 400), emergency: true,
+                        severity: index == 5 ? .lifeAtRisk : .high)
+                ])
+            }
+            #expect(try await stage.claiming.claimEmergencies() == 6)
+            let orders = try await stage.orders()
+            #expect(Set(orders.map(\.crewID)) == Set(crews))
+            #expect(orders.first { $0.severity == .lifeAtRisk }?.crewID == crews[0])
+            #expect(try await stage.waiting().isEmpty)
+        }
+    }
+
+    @Test("A routine batch passes over a crew and a case that somebody holds, and lists all the others")
+    func batchBesideOthers() async throws {
+        try await Stage.with { stage in
+            let held = try await stage.crew("held", limit: 50)
+            let free = try await stage.crew("free", at: Self.north(5_000), limit: 50)
+            for index in 0..<10 {
+                try await stage.deliver([stage.report("blockage", at: Self.north(Double(index) * 50))])
+                try await stage.deliver([stage.report("blockage", at: Self.north(5_000 + Double(index) * 50))])
+            }
+            let busy = try #require(try await stage.cases().first { $0.lat > Self.north(4_000).lat })
+            try await stage.context.background.transaction { transaction in
+                try await transaction.send([CrewStore.lockSlots([held]), CaseStore.lock([busy.caseID])])
+                try await stage.claiming.claimRoutine(limit: 100)
+                #expect(try await stage.slot(held).listed == 0)
+                #expect(try await stage.slot(free).listed == 9)
+                try await transaction.rollback()
+            }
+            while try await stage.claiming.claimRoutine(limit: 100) > 0 {}
+            #expect(try await stage.slot(held).listed == 10)
+            #expect(try await stage.slot(free).listed == 10)
+            #expect(try await stage.waiting().isEmpty)
+        }
+    }
+
     @Test("Many claimers at once: every crew has one emergency, none has two, the rest wait")
     func concurrently() async throws {
         try await Stage.with { stage in

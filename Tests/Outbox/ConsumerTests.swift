@@ -95,6 +95,33 @@ extension ServerTests {
             }
         }
 
+        @Test func oneBadEventOfABatchHarmsNoneOfTheOthers() async throws {
+            try await withCity { city in
+                await city.consume(.routine, Deciding(schema: "dispatch")) { $0.batch = 3 }
+                let publisher = await city.publisher()
+                let events = (0..<10).map { _ in City.report() }
+                let texts = events.map { $0.structuredJSON() } + [Array(#"{"specversion":"1.0"}"#.utf8)]
+                func send(_ body: [UInt8]) async -> PublishOutcome {
+                    await publisher.publish(
+                        exchange: CityTopology.events, routingKey: events[0].routingKey,
+                        properties: MessageProperties(
+                            contentType: EventBatch.contentType, appID: "intake", type: "report.received.v1"),
+                        body: body)
+                }
+                #expect(await send(EventBatch.join(texts)) == .confirmed)
+                // The same batch again, and two that cannot be taken apart.
+                #expect(await send(EventBatch.join(texts)) == .confirmed)
+                #expect(await send(Array("[{}".utf8)) == .confirmed)
+                #expect(await send(Array("[]".utf8)) == .confirmed)
+                try await eventually("all are done") { try await city.count("dispatch.inbox") == 13 }
+                try await eventually("the queue is empty, and stays it") {
+                    try await publisher.readyCount(queue: "dispatch.routine").count == 0
+                }
+                #expect(try await city.count("dispatch.effect") == 10)
+                #expect(try await city.count("dispatch.dead_letter") == 3)
+            }
+        }
+
         @Test func nonsenseBecomesDeadLettersAndTheConsumerLivesOn() async throws {
             try await withCity { city in
                 let consumer = await city.consume(.routine, Recording(schema: "dispatch"))

@@ -213,3 +213,37 @@ import Testing
         for headers in strange { #expect(Death(headers) == nil) }
     }
 }
+
+@Suite struct PublicationTests {
+    private func row(_ key: String, bytes: Int = 100) -> OutboxRow {
+        OutboxRow(
+            id: UUID(), district: UUID(), attempt: 1, routingKey: key, type: "case.opened.v1",
+            body: Array(repeating: UInt8(ascii: " "), count: bytes))
+    }
+
+    @Test func eventsWithOneKeyGoTogetherInTheirOrder() {
+        let rows = (0..<60).map { row($0.isMultiple(of: 3) ? "r.a.x" : "r.b.x") }
+        let publications = Publication.together(rows)
+        #expect(publications.map(\.rows.count).sorted() == [15, 20, 25])
+        for publication in publications {
+            #expect(Set(publication.rows.map(\.routingKey)).count == 1)
+            let places = publication.rows.compactMap { row in rows.firstIndex { $0.id == row.id } }
+            #expect(places == places.sorted())
+        }
+        #expect(Set(publications.flatMap(\.rows).map(\.id)) == Set(rows.map(\.id)))
+    }
+
+    @Test func aLargeEventGoesAlone() {
+        let publications = Publication.together([row("k"), row("k", bytes: Publication.mostBytes), row("k")])
+        #expect(publications.map(\.rows.count) == [1, 2] || publications.map(\.rows.count) == [1, 1, 1])
+        #expect(publications.allSatisfy { $0.body.count <= Publication.mostBytes + 200 })
+        #expect(Publication.together([]).isEmpty)
+    }
+
+    @Test func routineWorkRestsAsLongAsPressureSays() {
+        #expect(FlowShare(share: 1).rest(after: .milliseconds(20)) == .zero)
+        #expect(FlowShare(share: 0.5).rest(after: .milliseconds(20)) == .milliseconds(20))
+        #expect(FlowShare(share: 0).rest(after: .milliseconds(20)) > .milliseconds(179))
+        #expect(FlowShare(share: 0).rest(after: .seconds(20)) == .seconds(1))
+    }
+}

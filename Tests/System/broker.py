@@ -33,7 +33,7 @@ class Broker:
 
     @contextlib.contextmanager
     def tap(self):
-        """Copies of everything that is published meanwhile: yields a function that answers with (key, body) pairs."""
+        """Copies of every event that is published meanwhile: yields a function that answers with (key, body) pairs."""
         # The operator's account may make no queues of its own; for the length of a test it may.
         self.stack.broker("ctl", "set_permissions", "-p", "sluice", "control", ".*", ".*", ".*")
         copies = []
@@ -44,7 +44,10 @@ class Broker:
 
                 def collect():
                     while (got := channel.basic_get(queue, auto_ack=True))[0]:
-                        copies.append((got[0].routing_key, got[2]))
+                        events = json.loads(got[2])
+                        # A message is an event, or a batch of them with one key.
+                        for event in events if isinstance(events, list) else [events]:
+                            copies.append((got[0].routing_key, json.dumps(event, ensure_ascii=False).encode()))
                     return copies
 
                 yield collect

@@ -133,11 +133,9 @@ final class LiveHub: Service, Sendable {
 
     /// - Returns: whether there may be more.
     private func readPage() async throws -> Bool {
-        guard let last = state.withLock({ $0.last }) else {
-            let bounds = try await database.query(LiveStore.bounds).first
-            let newest = try bounds?.decode("last", as: Int64?.self) ?? 0
-            state.withLock { $0.last = $0.last ?? newest }
-            return true
+        guard let last = state.withLock({ $0.clients.isEmpty ? nil : $0.last }) else {
+            try await skip()
+            return false
         }
         let messages = try await database.query(LiveStore.after(last, limit: 500)).map { try LiveMessage($0) }
         // Two readers may hold the same page; only what is new is handed out.
@@ -153,6 +151,15 @@ final class LiveHub: Service, Sendable {
             }
         }
         return messages.count == 500
+    }
+
+    /// While nobody listens nothing is read but where the stream is.
+    private func skip() async throws {
+        let newest = try await database.query(LiveStore.last).first?.decode(0, as: Int64?.self) ?? 0
+        // Who came in the meantime was told the number before, and gets what follows it.
+        state.withLock { state in
+            if state.clients.isEmpty || state.last == nil { state.last = max(newest, state.last ?? 0) }
+        }
     }
 
     private func beat() {

@@ -76,7 +76,7 @@ struct StormRoutes: Sendable {
             announced.reason = nil
             try changes.announce(
                 .stormLevelChanged, aggregate: district.rawValue, version: snapshot.version, district: district,
-                responsible: district, lane: .routine, data: Array(try JSONEncoder().encode(announced)),
+                responsible: district, lane: .routine, data: try JSONBytes.encode(announced),
                 cause: Changes.Cause(traceparent: context.traceparent))
             try await transaction.commit(
                 [StormStore.save(snapshot, by: context.principal.actor)] + (try changes.writes())

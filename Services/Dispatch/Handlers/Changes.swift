@@ -74,7 +74,7 @@ struct Changes {
             responsible: record.responsibleDistrictID,
             // The event in which a case stops being an emergency still goes by the fast lane.
             lane: record.emergency || wasEmergency || record.canary ? .emergency : .routine, canary: record.canary,
-            data: Array(try JSONEncoder().encode(record.snapshot)), cause: cause, observedAt: observedAt)
+            data: try JSONBytes.encode(record.snapshot), cause: cause, observedAt: observedAt)
     }
 
     // MARK: - Orders
@@ -107,7 +107,7 @@ struct Changes {
         try announce(
             type, aggregate: order.orderID.rawValue, version: order.version, district: order.districtID,
             responsible: responsible, lane: order.emergency || order.canary ? .emergency : .routine,
-            canary: order.canary, data: Array(try JSONEncoder().encode(order.snapshot)), cause: cause,
+            canary: order.canary, data: try JSONBytes.encode(order.snapshot), cause: cause,
             observedAt: observedAt)
     }
 

@@ -57,10 +57,13 @@ extension Claiming {
         do {
             return try await listTogether(batch)
         } catch let error as PostgresError where error.isLockTimeout || error.sqlState == "40P01" {
-            guard batch.count > 1 else { return 0 }
             // Somebody acts on one of the cases: that one waits, the others need not.
+            let parts = batch.flatMap { share in
+                batch.count > 1 ? [share] : share.cases.map { Share(crew: share.crew, cases: [$0]) }
+            }
+            guard parts.count > 1 else { return 0 }
             var claimed = 0
-            for share in batch { claimed += try await list([share]) }
+            for part in parts { claimed += try await list([part]) }
             return claimed
         }
     }

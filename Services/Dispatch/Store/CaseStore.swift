@@ -117,13 +117,14 @@ enum CaseStore {
         FROM \(unnested(places))
         CROSS JOIN LATERAL (
             (SELECT * FROM dispatch.case_file o
-             WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state IN \(openStates)
+             WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.closed_at IS NULL
                AND o.lon BETWEEN k.west AND k.east AND o.lat BETWEEN k.south AND k.north
              ORDER BY o.last_report_at DESC
              LIMIT 40)
             UNION ALL
             (SELECT * FROM dispatch.case_file o
              WHERE o.category_group = k.category_group AND o.cell = k.cell AND o.state = 'closed'
+               AND o.closed_at IS NOT NULL AND o.merged_into IS NULL
                AND o.lon BETWEEN k.west AND k.east AND o.lat BETWEEN k.south AND k.north
              ORDER BY o.closed_at DESC
              LIMIT 5)

@@ -71,6 +71,9 @@ enum LiveStore {
         """
     }
 
+    /// The last number, or null.
+    static let last: SQL = "SELECT max(seq) FROM dispatch.live_event WHERE seq IS NOT NULL"
+
     /// The first and last number that can still be served; null if there are none.
     static let bounds: SQL = "SELECT min(seq) AS first, max(seq) AS last FROM dispatch.live_event WHERE seq IS NOT NULL"
 

@@ -81,7 +81,7 @@ enum OrderStore {
               SELECT c.case_id
               FROM \(CaseStore.unnested(places))
               JOIN dispatch.case_file c
-                  ON c.category_group = k.category_group AND c.cell = k.cell AND c.state IN \(CaseStore.openStates)
+                  ON c.category_group = k.category_group AND c.cell = k.cell AND c.closed_at IS NULL
                  AND c.lon BETWEEN k.west AND k.east AND c.lat BETWEEN k.south AND k.north)
         ORDER BY order_id
         """

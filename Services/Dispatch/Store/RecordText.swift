@@ -1,11 +1,11 @@
-import FoundationEssentials
+import Model
 import Postgres
 
 /// Rows on their way to the server: one JSON text, unpacked there by `json_populate_recordset`, so that a batch of any
 /// size is one statement that is prepared once.
 enum RecordText {
     static func text(of rows: [some Encodable]) throws -> String {
-        String(decoding: try JSONEncoder().encode(rows), as: UTF8.self)
+        try JSONBytes.text(of: rows)
     }
 }
 

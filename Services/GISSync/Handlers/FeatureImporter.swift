@@ -148,7 +148,7 @@ public struct FeatureImporter: Sendable {
             let event = Event(
                 id: Identifier(messaging.sources.randomUUID(now)), source: .gisSync, type: .facilityChanged, time: now,
                 district: district, aggregateID: facility.id, aggregateVersion: facility.version, lane: .routine,
-                data: Array(try JSONEncoder().encode(snapshot)))
+                data: try JSONBytes.encode(snapshot))
             return Announcement(event: event, actor: "import")
         }
     }

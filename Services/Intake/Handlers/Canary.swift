@@ -79,7 +79,7 @@ struct Canary: Service {
         let event = Event(
             id: EventRecord.ID(sources.randomUUID(now)), source: .intake, type: .reportReceived, time: now,
             district: record.districtID, aggregateID: record.id.rawValue, aggregateVersion: 1, lane: .emergency,
-            canary: true, data: Array(try JSONEncoder().encode(snapshot)))
+            canary: true, data: try JSONBytes.encode(snapshot))
         let announcement = Announcement(event: event, actor: "system", observedAt: now, receivedAt: now)
         try await database.segment(
             [

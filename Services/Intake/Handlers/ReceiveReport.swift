@@ -141,7 +141,7 @@ struct ReceiveReport: Sendable {
             id: EventRecord.ID(sources.randomUUID(record.receivedAt)), source: .intake, type: .reportReceived,
             time: record.receivedAt, district: record.districtID, aggregateID: record.id.rawValue,
             aggregateVersion: 1, lane: record.decision.emergency ? .emergency : .routine,
-            traceparent: sender.traceparent, data: Array(try JSONEncoder().encode(snapshot)))
+            traceparent: sender.traceparent, data: try JSONBytes.encode(snapshot))
         return Announcement(
             event: event, actor: sender.actor, observedAt: record.observedAt, receivedAt: record.receivedAt)
     }

@@ -104,7 +104,7 @@ struct AccountStore: Sendable {
         _ account: StoredAccount, _ fact: AccountFact, actor: String, id: EventRecord.ID, traceparent: String?
     ) throws -> SQL {
         let body = AccountRecord(account)
-        let json = String(decoding: try JSONEncoder().encode(body), as: UTF8.self)
+        let json = try JSONBytes.text(of: body)
         return """
             INSERT INTO intake.history (
                 id, aggregate, aggregate_id, version, type, district_id, lane, actor, occurred_at, traceparent, body)

@@ -51,7 +51,7 @@ enum SenderVerdict: Sendable, Hashable {
 /// The statements that write a report. They are parts of one segment, so they are texts and not calls.
 enum ReportStatements {
     static func insert(_ report: ReportRecord, personID: UUID?) throws -> SQL {
-        let inputs = String(decoding: try JSONEncoder().encode(report.decision.inputs), as: UTF8.self)
+        let inputs = try JSONBytes.text(of: report.decision.inputs)
         return """
             INSERT INTO intake.report (
                 report_id, district_id, street_id, grid_id, community_id, facility_id, kind, category,

@@ -25,9 +25,8 @@ struct CaseHandler: DecisionHandler {
         }
         guard !plan.snapshots.isEmpty else { return ([], [], plan) }
         let cases = Set(plan.snapshots.values.map(\.caseID)).sorted()
-        let districts = Set(plan.snapshots.values.map(\.districtID.rawValue)).sorted()
         var look = [
-            NoticeStore.held(cases.map(\.rawValue)), OfficeStore.contacts(districts: districts),
+            NoticeStore.held(cases.map(\.rawValue)), OfficeStore.contacts(for: plan.snapshots.values),
         ]
         if plan.snapshots.values.contains(where: \.emergency) { look.append(NoticeStore.told(cases.map(\.rawValue))) }
         return (cases.map { AdvisoryLock.aggregate($0) }, look, plan)
@@ -47,7 +46,7 @@ struct CaseHandler: DecisionHandler {
 
         var notices: [NewNotice] = []
         var withdrawn: Set<UUID> = []
-        var changed: [Case.ID: CaseSnapshot] = [:]
+        var changed: [Case.ID: HeldCase] = [:]
         for event in events {
             guard let new = plan.snapshots[event.id] else { continue }
             let earlier = told.filter { $0.caseID == new.caseID }
@@ -73,11 +72,13 @@ struct CaseHandler: DecisionHandler {
             }
             if held[new.caseID].map({ $0.version < new.version }) ?? true {
                 held[new.caseID] = new
-                changed[new.caseID] = new
+                changed[new.caseID] = HeldCase(facts: new, json: event.data)
             }
         }
         var writes = NoticeStore.withdraw(withdrawn.sorted()) + NoticeStore.insert(notices)
-        if !changed.isEmpty { writes.append(try NoticeStore.hold(changed.values.sorted { $0.caseID < $1.caseID })) }
+        if !changed.isEmpty {
+            writes.append(NoticeStore.hold(changed.values.sorted { $0.facts.caseID < $1.facts.caseID }))
+        }
         return (writes, [])
     }
 

@@ -17,7 +17,7 @@ struct NoticeAnnouncer: Sendable {
                 district: snapshot.districtID, aggregateID: snapshot.noticeID.rawValue,
                 aggregateVersion: snapshot.version, lane: snapshot.emergency ? .emergency : .routine,
                 canary: snapshot.districtID == District.canary, causationID: causation, traceparent: traceparent,
-                data: Array(try JSONEncoder().encode(snapshot))),
+                data: try JSONBytes.encode(snapshot)),
             actor: actor)
     }
 }

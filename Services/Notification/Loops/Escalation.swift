@@ -42,9 +42,7 @@ struct Escalation: Service {
                     facts: try JSONB(row.decode("snapshot", as: String.self)).decode(CaseSnapshot.self)
                 )
             }
-            let contacts = try Contacts(
-                try await transaction.query(
-                    OfficeStore.contacts(districts: Set(due.map(\.notice.district.rawValue)).sorted())))
+            let contacts = try Contacts(try await transaction.query(OfficeStore.contacts(for: due.map(\.facts))))
             let now = messaging.sources.now()
             var notices: [NewNotice] = []
             var announcements: [Announcement] = []

@@ -25,19 +25,25 @@ struct NewDelivery: Sendable {
     var kind: String
 }
 
+/// What was last heard of a case, as it came.
+struct HeldCase: Sendable {
+    var facts: CaseSnapshot
+    var json: [UInt8]
+}
+
 /// The SQL of notices. Batches go as arrays, so that a hundred cost one statement.
 enum NoticeStore {
     static func held(_ cases: [UUID]) -> SQL {
         "SELECT snapshot::text AS snapshot FROM notification.case_held WHERE case_id = ANY (\(cases)::uuid[])"
     }
 
-    static func hold(_ snapshots: [CaseSnapshot]) throws -> SQL {
+    static func hold(_ cases: [HeldCase]) -> SQL {
         """
         INSERT INTO notification.case_held AS h (case_id, version, district_id, snapshot)
         SELECT s.case_id, s.version, s.district_id, s.snapshot::jsonb
-        FROM unnest(\(snapshots.map(\.caseID.rawValue))::uuid[], \(snapshots.map(\.version))::bigint[],
-                    \(snapshots.map(\.districtID.rawValue))::uuid[],
-                    \(try snapshots.map { try JSONB.json($0).text })::text[])
+        FROM unnest(\(cases.map(\.facts.caseID.rawValue))::uuid[], \(cases.map(\.facts.version))::bigint[],
+                    \(cases.map(\.facts.districtID.rawValue))::uuid[],
+                    \(cases.map { String(decoding: $0.json, as: UTF8.self) })::text[])
              AS s (case_id, version, district_id, snapshot)
         ON CONFLICT (case_id) DO UPDATE SET version = excluded.version, snapshot = excluded.snapshot
         WHERE h.version < excluded.version

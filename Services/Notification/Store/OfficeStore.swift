@@ -5,18 +5,23 @@ import Postgres
 
 /// The SQL of offices, recipients and channels.
 enum OfficeStore {
-    /// Everybody who may have to be told of cases in these districts: active offices with their active recipients and
-    /// the recipients' channels.
-    static func contacts(districts: [UUID]) -> SQL {
-        """
-        SELECT o.office_id, o.district_id, o.street_id, r.recipient_id, r.level,
-               coalesce((SELECT jsonb_agg(jsonb_build_object('id', c.channel_id, 'kind', c.kind) ORDER BY c.channel_id)
-                         FROM notification.channel c WHERE c.recipient_id = r.recipient_id AND c.active), '[]') AS channels
-        FROM notification.office o
-        LEFT JOIN notification.recipient r ON r.office_id = o.office_id AND r.active
-        WHERE o.active AND o.district_id = ANY (\(districts)::uuid[])
-        ORDER BY o.office_id, r.level, r.recipient_id
-        """
+    /// Everybody who may have to be told of these cases: the active offices of their streets and districts with their
+    /// active recipients and the recipients' channels.
+    static func contacts(for cases: some Sequence<CaseSnapshot>) -> SQL {
+        let districts = Set(cases.map(\.districtID.rawValue)).sorted()
+        let streets = Set(cases.compactMap(\.streetID?.rawValue)).sorted()
+        return """
+            SELECT o.office_id, o.district_id, o.street_id, r.recipient_id, r.level,
+                   ARRAY (SELECT c.channel_id FROM notification.channel c
+                          WHERE c.recipient_id = r.recipient_id AND c.active ORDER BY c.channel_id) AS channels,
+                   ARRAY (SELECT c.kind FROM notification.channel c
+                          WHERE c.recipient_id = r.recipient_id AND c.active ORDER BY c.channel_id) AS kinds
+            FROM notification.office o
+            LEFT JOIN notification.recipient r ON r.office_id = o.office_id AND r.active
+            WHERE o.active AND o.district_id = ANY (\(districts)::uuid[])
+              AND (o.street_id IS NULL OR o.street_id = ANY (\(streets)::uuid[]))
+            ORDER BY o.office_id, r.level, r.recipient_id
+            """
     }
 
     /// The offices that an account belongs to.
@@ -132,9 +137,9 @@ enum OfficeStore {
     }
 }
 
-/// The offices of some districts and who is on duty in them.
+/// The offices of some streets and districts and who is on duty in them.
 struct Contacts: Sendable {
-    struct Channel: Sendable, Hashable, Decodable {
+    struct Channel: Sendable, Hashable {
         var id: UUID
         var kind: String
     }
@@ -164,10 +169,10 @@ struct Contacts: Sendable {
                         street: try row.decode("street_id", as: Street.ID?.self)))
             }
             guard let person = try row.decode("recipient_id", as: Recipient.ID?.self) else { continue }
+            let kinds: [String] = try row.decode("kinds")
+            let channels = zip(try row.decode("channels", as: [UUID].self), kinds).map(Channel.init)
             desks[desks.count - 1].people.append(
-                Person(
-                    id: person, level: try row.decode("level"),
-                    channels: try row.decode("channels", as: JSONB.self).decode()))
+                Person(id: person, level: try row.decode("level"), channels: channels))
         }
     }
 

@@ -110,13 +110,21 @@ public struct Consumer: Service {
 
     private func takeFromBroker() async {
         await withDiscardingTaskGroup { strays in
+            // What a neighbour kept from us comes first; then what did not fit into the last transaction.
             var kept: [Message] = []
+            var waiting: [Message] = []
             while !amqp.isStopped && !Task.isCancelled {
-                // A neighbour's transaction lasts some 20 ms: what it kept from us is tried with what comes meanwhile.
-                let room = max(1, settings.batch - kept.count)
-                let deliveries = await amqp.nextBatch(
-                    max: room, within: kept.isEmpty ? .seconds(5) : settings.gatherTime)
-                let batch = kept + deliveries.map { Message(delivery: $0) }
+                let room = settings.batch - kept.count - waiting.count
+                if room > 0 {
+                    // A neighbour's transaction lasts some 20 ms: what it kept is tried with what comes meanwhile.
+                    let deliveries = await amqp.nextBatch(
+                        max: room,
+                        within: kept.isEmpty && waiting.isEmpty ? .seconds(5) : settings.gatherTime)
+                    waiting += deliveries.flatMap { Message.messages(of: $0) }
+                }
+                let fitting = min(waiting.count, max(1, settings.batch - kept.count))
+                let batch = kept + waiting.prefix(fitting)
+                waiting.removeFirst(fitting)
                 kept = []
                 guard !batch.isEmpty else { continue }
                 let began = ContinuousClock.now
@@ -128,7 +136,11 @@ public struct Consumer: Service {
                 }
                 if let flow { await Pause.sleep(flow.rest(after: began.duration(to: .now))) }
             }
-            for case let delivery? in kept.map(\.delivery) { amqp.nack(delivery, requeue: true) }
+            // The others of a parcel that comes again are known to the inbox.
+            let parcels = (kept + waiting).compactMap(\.parcel)
+            for (_, same) in Dictionary(grouping: parcels, by: ObjectIdentifier.init) {
+                amqp.nack(same[0].delivery, requeue: true)
+            }
         }
     }
 
@@ -164,7 +176,7 @@ public struct Consumer: Service {
         for (message, fate) in fates {
             switch fate {
             case .settled:
-                if let delivery = message.delivery { done.append(delivery) }
+                if let parcel = message.parcel, parcel.settleOne() { done.append(parcel.delivery) }
             case .deferred:
                 var message = message
                 message.deferrals += 1

@@ -1,6 +1,6 @@
 /// The bounds of a consumer.
 public struct ConsumerSettings: Sendable {
-    /// Unsettled deliveries at most.
+    /// Unsettled deliveries at most; one may bring a batch of events.
     public var prefetch: Int
     /// Events of one transaction at most.
     public var batch: Int
@@ -26,5 +26,5 @@ public struct ConsumerSettings: Sendable {
     /// Small batches, so that the first of them does not wait for the last.
     public static let emergency = ConsumerSettings(prefetch: 64, batch: 16, workers: 4)
     /// As much as one transaction of at most about 20 ms holds.
-    public static let routine = ConsumerSettings(prefetch: 400, batch: 100, workers: 2)
+    public static let routine = ConsumerSettings(prefetch: 100, batch: 100, workers: 2)
 }

@@ -38,7 +38,7 @@ struct Message: Sendable {
     var body: [UInt8]
     var path: ConsumerMetrics.Path
     /// Nil unless the broker brought it.
-    var delivery: AMQPDelivery?
+    var parcel: Parcel?
     /// How often it has been given back because a neighbour held its lock.
     var deferrals = 0
     /// Tries on record in `lane_attempt` when the row was seen.
@@ -49,18 +49,10 @@ struct Message: Sendable {
     var event: Event? { if case .event(let event) = content { event } else { nil } }
 
     /// A process died over it before, perhaps because of it.
-    var isSuspect: Bool { (delivery?.deliveryCount ?? 0) >= 5 }
+    var isSuspect: Bool { (parcel?.delivery.deliveryCount ?? 0) >= 5 }
 }
 
 extension Message {
-    init(delivery: AMQPDelivery) {
-        let properties = delivery.properties
-        self.init(
-            body: delivery.body, path: .broker, source: properties.appID,
-            id: properties.messageID.flatMap { EventRecord.ID($0)?.rawValue }, type: properties.type)
-        self.delivery = delivery
-    }
-
     /// - Parameters:
     ///   - source: what the message's envelope says, for a body that does not say it.
     init(body: [UInt8], path: ConsumerMetrics.Path, source: String?, id: UUID?, type: String?) {

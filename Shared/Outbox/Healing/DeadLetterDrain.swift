@@ -70,9 +70,13 @@ public struct DeadLetterDrain: Service {
             logger.debug("not ours", metadata: ["queue": "\(death?.queue ?? "unknown")"])
             return .settled
         }
-        consumer.metrics.givenUp(1)
-        return await consumer.worker.bury(
-            Message(delivery: delivery), reason: "the broker gave it up: \(death?.reason ?? "unknown")")
+        for message in Message.messages(of: delivery) {
+            consumer.metrics.givenUp(1)
+            let fate = await consumer.worker.bury(
+                message, reason: "the broker gave it up: \(death?.reason ?? "unknown")")
+            if case .unreachable = fate { return fate }
+        }
+        return .settled
     }
 }
 

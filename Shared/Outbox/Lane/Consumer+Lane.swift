@@ -20,7 +20,7 @@ extension Consumer {
 
     /// Those that were tried before and are older than a second are put on record before they are tried again.
     private func split(_ messages: [Message]) async -> ([Message], [(Message, Int)]) {
-        let old = messages.filter { $0.delivery?.redelivered == true && isOld($0) }
+        let old = messages.filter { $0.parcel?.delivery.redelivered == true && isOld($0) }
         guard !old.isEmpty else { return (messages, []) }
         guard let begun = try? await attempts.begin(old.map(\.key)) else { return (messages, []) }
         var fresh: [Message] = []

@@ -102,7 +102,6 @@ struct Relay: Service, LaneMember {
                     state.lastDistrict = claim.rows.map(\.district).max() ?? state.lastDistrict
                 }
             }
-            bound?.sent(claim.rows.count)
         }
         return claims
     }
@@ -151,11 +150,17 @@ struct Relay: Service, LaneMember {
     // MARK: - Sending and settling
 
     private func send(_ claim: Claim) async {
-        let outcomes = await withTaskGroup(of: (UUID, PublishOutcome).self) { publishes in
-            for row in claim.rows {
-                publishes.addTask { (row.id, await publish(row)) }
+        let publications =
+            isLane ? claim.rows.map { Publication(rows: [$0]) } : Publication.together(claim.rows)
+        bound?.sent(publications.count)
+        let outcomes = await withTaskGroup(of: [(UUID, PublishOutcome)].self) { publishes in
+            for publication in publications {
+                publishes.addTask {
+                    let outcome = await publish(publication)
+                    return publication.rows.map { ($0.id, outcome) }
+                }
             }
-            return await publishes.reduce(into: [(UUID, PublishOutcome)]()) { $0.append($1) }
+            return await publishes.reduce(into: []) { $0 += $1 }
         }
         state.withLock { $0.inFlight -= claim.rows.count }
         await settle(outcomes, lease: claim.lease)
@@ -163,13 +168,10 @@ struct Relay: Service, LaneMember {
         wake.wake()
     }
 
-    private func publish(_ row: OutboxRow) async -> PublishOutcome {
+    private func publish(_ publication: Publication) async -> PublishOutcome {
         await publisher.publish(
-            exchange: CityTopology.events, routingKey: row.routingKey,
-            properties: MessageProperties(
-                contentType: Event.contentType, messageID: EventRecord.ID(row.id).description,
-                appID: service.rawValue, type: row.type),
-            body: row.body, mandatory: true)
+            exchange: CityTopology.events, routingKey: publication.routingKey,
+            properties: publication.properties(from: service), body: publication.body, mandatory: true)
     }
 
     private func settle(_ outcomes: [(UUID, PublishOutcome)], lease: UUID) async {

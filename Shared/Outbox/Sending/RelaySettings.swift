@@ -1,11 +1,11 @@
 /// The bounds of a relay.
 public struct RelaySettings: Sendable {
-    /// Messages of one relay that the broker has not confirmed.
+    /// Events of one relay that the broker has not confirmed.
     public var maxUnconfirmed = 500
     /// Rows of one claim.
     public var batch = 100
     /// Ready messages in the fullest acting queue beyond which routine events wait in the database.
-    public var maxReady = 20_000
+    public var maxReady = 5_000
     /// How long a claimed row is its claimer's: above the bound of a publish's outcome.
     public var routineLease = Duration.seconds(15)
     public var emergencyLease = Duration.seconds(12)

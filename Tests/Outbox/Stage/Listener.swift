@@ -6,7 +6,7 @@ import ServiceLifecycle
 
 @testable import Outbox
 
-/// Takes a queue's messages and remembers which came.
+/// Takes a queue's messages and remembers which events came.
 final class Listener: Sendable {
     private let consumer: AMQPConsumer
     private let seen = NIOLockedValueBox<(ids: Set<EventRecord.ID>, deliveries: Int)>(([], 0))
@@ -34,11 +34,9 @@ final class Listener: Sendable {
             while !listener.consumer.isStopped && !Task.isCancelled {
                 let batch = await listener.consumer.nextBatch(max: 100, within: .seconds(1))
                 listener.seen.withLockedValue { seen in
-                    for delivery in batch {
+                    for message in batch.flatMap({ Message.messages(of: $0) }) {
                         seen.deliveries += 1
-                        if let id = delivery.properties.messageID.flatMap({ EventRecord.ID($0) }) {
-                            seen.ids.insert(id)
-                        }
+                        seen.ids.insert(EventRecord.ID(message.key.eventID))
                     }
                 }
                 listener.consumer.ack(batch)
