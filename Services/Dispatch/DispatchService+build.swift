@@ -81,20 +81,20 @@ public struct DispatchService: Sendable {
             ClaimLoop(
                 work: .emergencies, claiming: claiming(in: context.lane), wake: emergencyClaims,
                 interval: settings.claimInterval, logger: logger
-            ).stopping(in: .work, name: "emergency claims").inLane(),
+            ).beginning(after: categories.untilRead).stopping(in: .work, name: "emergency claims").inLane(),
             ClaimLoop(
                 work: .routine(limit: settings.routineClaims, flow: context.flow),
                 claiming: claiming(in: context.background), wake: routineClaims, interval: settings.claimInterval,
                 logger: logger
-            ).stopping(in: .work, name: "routine claims"),
+            ).beginning(after: categories.untilRead).stopping(in: .work, name: "routine claims"),
             ReleaseLoop(
                 database: context.background, messaging: context.messaging, categories: categories, claims: claims,
                 live: numbering, patience: settings.patience, interval: .seconds(1), logger: logger
-            ).stopping(in: .work, name: "releases"),
+            ).beginning(after: categories.untilRead).stopping(in: .work, name: "releases"),
             ClockLoop(
                 database: context.background, messaging: context.messaging, categories: categories, live: numbering,
                 interval: .seconds(1), logger: logger
-            ).stopping(in: .work, name: "clocks"),
+            ).beginning(after: categories.untilRead).stopping(in: .work, name: "clocks"),
             LiveSequencer(
                 database: context.background, wake: numbering, now: context.sources.now, pause: .milliseconds(20),
                 interval: .milliseconds(250), logger: logger
@@ -134,8 +134,9 @@ public struct DispatchService: Sendable {
             of: [emergency, routine], service: .dispatch, database: context.background,
             configuration: context.configuration.amqp, eventLoop: context.eventLoop, logger: context.logger)
         return [
-            emergency.stopping(in: .consumers, name: "emergency consumer").inLane(),
-            routine.stopping(in: .consumers, name: "routine consumer"),
+            emergency.beginning(after: categories.untilRead)
+                .stopping(in: .consumers, name: "emergency consumer").inLane(),
+            routine.beginning(after: categories.untilRead).stopping(in: .consumers, name: "routine consumer"),
             drain.stopping(in: .consumers, name: "dead letter drain"),
         ]
     }

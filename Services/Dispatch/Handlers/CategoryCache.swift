@@ -14,7 +14,13 @@ final class CategoryCache: Service, Sendable {
         var readAt: Timestamp?
     }
 
-    private let content = Mutex(Content())
+    private struct State {
+        var content = Content()
+        /// Who waits for the first content; each stream ends with it.
+        var waiting: [AsyncStream<Never>.Continuation] = []
+    }
+
+    private let state = Mutex(State())
     private let database: PostgresClient
     private let now: @Sendable () -> Timestamp
     private let interval: Duration
@@ -30,10 +36,22 @@ final class CategoryCache: Service, Sendable {
         self.logger = logger
     }
 
-    var current: Content { content.withLock { $0 } }
+    var current: Content { state.withLock { $0.content } }
 
     /// Nil if no such category was known when the cache was last read.
-    func terms(_ code: String) -> CategoryTerms? { content.withLock { $0.terms[code] } }
+    func terms(_ code: String) -> CategoryTerms? { state.withLock { $0.content.terms[code] } }
+
+    /// Returns once the categories have been read, or when the service is asked to stop. What decides by them begins after
+    /// this: before it no report has a known category and no order needs a skill.
+    func untilRead() async {
+        let (signal, continuation) = AsyncStream.makeStream(of: Never.self)
+        let isRead = state.withLock { state in
+            if state.content.readAt == nil { state.waiting.append(continuation) }
+            return state.content.readAt != nil
+        }
+        if isRead { return }
+        await cancelWhenGracefulShutdown { for await _ in signal {} }
+    }
 
     func refresh() async throws {
         let readAt = now()
@@ -43,7 +61,12 @@ final class CategoryCache: Service, Sendable {
             let category = try CategoryStore.terms(row)
             terms[category.code] = category
         }
-        content.withLock { content in content = Content(terms: terms, readAt: readAt) }
+        let waiting = state.withLock { state in
+            state.content = Content(terms: terms, readAt: readAt)
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for continuation in waiting { continuation.finish() }
     }
 
     func run() async throws {
