@@ -110,6 +110,20 @@ struct DeliveryTests {
         }
     }
 
+    @Test("the table takes exactly the kinds of channel that the service knows, and each has places of its own")
+    func kinds() async throws {
+        try await Desk.with { desk in
+            let checks = try await desk.stage.admin.rows(
+                """
+                SELECT pg_get_constraintdef(oid) FROM pg_constraint
+                WHERE conrelid = 'notification.channel'::regclass AND contype = 'c'
+                """)
+            let words = checks.compactMap { $0[0] }.joined().matches(of: #/'(\w+)'/#).map { String($0.output.1) }
+            #expect(Set(words) == Set(ChannelKind.allCases.map(\.rawValue)))
+            #expect(Set(UnderWay().room.kinds) == Set(ChannelKind.allCases))
+        }
+    }
+
     @Test("a bell that rang in time leaves no late ring behind")
     func bell() async throws {
         let bell = SendBell()

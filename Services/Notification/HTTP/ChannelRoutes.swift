@@ -17,7 +17,7 @@ struct ChannelRoutes: Sendable {
             "Channel",
             .object([
                 .init("id", .uuid), .init("recipient_id", .uuid), .init("district_id", .uuid),
-                .init("kind", .words(["webhook", "mail"])), .init("address", .string(), "Masked."),
+                .init("kind", .words(ChannelKind.offered.map(\.rawValue))), .init("address", .string(), "Masked."),
                 .init("active", .boolean), .init("version", .integer(minimum: 1)),
                 .init("rotating", .boolean, "The secret before the present one still signs too."),
             ]))
@@ -33,7 +33,7 @@ struct ChannelRoutes: Sendable {
                 .post, "/v1/channels", "Add a webhook or mail address", access: .roles(.admin),
                 body: .json(
                     .object([
-                        .init("recipient_id", .uuid), .init("kind", .words(["webhook", "mail"])),
+                        .init("recipient_id", .uuid), .init("kind", .words(ChannelKind.offered.map(\.rawValue))),
                         .init("address", .text(3...2_000), "An https URL, or a mail address."),
                     ])),
                 answers: [
@@ -124,20 +124,27 @@ struct ChannelRoutes: Sendable {
         try context.require(.admin)
         let body = try await request.jsonBody(limit: 16_384)
         let input: NewChannel = try body.decode()
+        let offered = ChannelKind.offered.map(\.rawValue)
+        // What an address must look like depends on the kind, so a wrong kind is all that can be said.
+        guard let kind = ChannelKind(rawValue: input.kind), kind.isOffered else {
+            throw Problem.invalid([
+                FieldError(
+                    "kind", code: "not_allowed", "\(offered.joined(separator: " or ")) is wanted.",
+                    zh: "应为 \(offered.joined(separator: " 或 "))。", allowed: offered)
+            ])
+        }
         var check = Validation()
-        check.require(
-            ["webhook", "mail"].contains(input.kind), "kind", code: "not_allowed", "webhook or mail is wanted.",
-            zh: "应为 webhook 或 mail。", allowed: ["webhook", "mail"])
-        switch input.kind {
-        case "webhook":
+        switch kind {
+        case .webhook:
             check.require(
                 WebhookTarget(input.address) != nil, "address", code: "url",
                 "An http or https URL without a user is wanted.",
                 zh: "应为不含用户信息的 http 或 https 地址。")
-        default:
+        case .mail:
             check.require(
                 MailFormat.isAddress(input.address), "address", code: "mail", "A plain mail address is wanted.",
                 zh: "应为普通邮箱地址。")
+        case .sink: break
         }
         try check.finish()
         let key = try Idempotency.read(request, context, body: body.bytes)
@@ -146,7 +153,7 @@ struct ChannelRoutes: Sendable {
             throw Problem.invalid("recipient_id", code: "unknown", "There is no such recipient.", zh: "没有该联系人。")
         }
         let id = sources.randomUUID(sources.now())
-        let secret = input.kind == "webhook" ? newSecret() : nil
+        let secret = kind == .webhook ? newSecret() : nil
         let answer = try StoredResponse(
             .created, headers: .version(1),
             json: JSONValue.object([
@@ -157,7 +164,7 @@ struct ChannelRoutes: Sendable {
                 [
                     try key.claim(answer),
                     OfficeStore.insertChannel(
-                        id, recipient: input.recipient, district: try row.decode("district_id"), kind: input.kind,
+                        id, recipient: input.recipient, district: try row.decode("district_id"), kind: kind,
                         address: try channels.keys.seal(input.address), secret: try secret.map(channels.keys.seal)),
                 ], scope: context.scope)
             return answer.response
@@ -182,7 +189,7 @@ struct ChannelRoutes: Sendable {
         guard let row = try await database.query(OfficeStore.channel(id.rawValue), scope: context.scope).first else {
             throw Problem.notFound
         }
-        let isWebhook = try row.decode("kind", as: String.self) == "webhook"
+        let isWebhook = try row.decode("kind", as: ChannelKind.self) == .webhook
         let secret = input.rotates == true && isWebhook ? newSecret() : nil
         let changed = try await database.query(
             OfficeStore.rotate(

@@ -188,7 +188,7 @@ enum NoticeSchema {
             "deliveries",
             .array(
                 of: .object([
-                    .init("delivery_id", .uuid), .init("kind", .words(["webhook", "mail"])),
+                    .init("delivery_id", .uuid), .init("kind", .words(ChannelKind.offered.map(\.rawValue))),
                     .init("state", .words(["waiting", "delivered", "failed", "withdrawn"])),
                     .init("attempt", .integer(minimum: 0)), .init("created_at", .time),
                     .init("delivered_at", nullableTime), .init("last_outcome", nullableText),

@@ -49,7 +49,7 @@ struct Sender: Service {
         var id: UUID
         var attempt: Int
         var lease: UUID
-        var kind: String
+        var kind: ChannelKind
         var channel: UUID
         var address: [UInt8]
         var secrets: [[UInt8]]
@@ -134,7 +134,7 @@ struct Sender: Service {
         }
         Counter(
             label: "sluice_delivery_attempts_total",
-            dimensions: [("kind", delivery.kind), ("outcome", outcome.word), ("lane", lane.rawValue)]
+            dimensions: [("kind", delivery.kind.rawValue), ("outcome", outcome.word), ("lane", lane.rawValue)]
         ).increment()
         await record(delivery, outcome, started: started)
     }
@@ -173,7 +173,7 @@ struct Sender: Service {
             statements.append(DeliveryStore.again(delivery.id, lease: delivery.lease, pause: pause))
         } else {
             statements += DeliveryStore.failed(delivery.id, lease: delivery.lease, notice: delivery.notice.id)
-            Counter(label: "sluice_deliveries_failed_total", dimensions: [("kind", delivery.kind)]).increment()
+            Counter(label: "sluice_deliveries_failed_total", dimensions: [("kind", delivery.kind.rawValue)]).increment()
             logger.error(
                 "a delivery is given up",
                 metadata: ["delivery": "\(Identifier<Message>(delivery.id))", "outcome": "\(outcome.detail)"])
@@ -193,20 +193,16 @@ struct Channels: Sendable {
     let webhook: Webhook
     let mail: SMTP
 
-    /// Where the canary's notices end.
-    static let sink = "sink"
-
     func send(
-        _ message: Message, kind: String, address: [UInt8], secrets: [[UInt8]], now: Timestamp
+        _ message: Message, kind: ChannelKind, address: [UInt8], secrets: [[UInt8]], now: Timestamp
     ) async -> SendOutcome {
-        if kind == Self.sink { return .delivered(detail: "sink") }
         do {
-            let target = try keys.open(address)
             switch kind {
-            case "webhook":
-                return await webhook.send(message, to: target, secrets: try secrets.map(keys.open), now: now)
-            case "mail": return await mail.send(message, to: target, now: now)
-            default: return .refused(detail: "no such kind of channel", retryAfter: nil, isFinal: true)
+            case .webhook:
+                return await webhook.send(
+                    message, to: try keys.open(address), secrets: try secrets.map(keys.open), now: now)
+            case .mail: return await mail.send(message, to: try keys.open(address), now: now)
+            case .sink: return .delivered(detail: "sink")
             }
         } catch {
             return .refused(

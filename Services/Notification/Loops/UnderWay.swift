@@ -4,7 +4,6 @@ import Synchronization
 /// The deliveries of a lane that are under way. Each kind of channel has places of its own, since all mails go by one
 /// server, and no channel takes more than a few of them: whoever answers slowly or never holds up nobody else.
 final class UnderWay: Sendable {
-    static let kinds = ["mail", "webhook", Channels.sink]
     /// At a time.
     static let perKind = 32
     /// A claim may go beyond it by `perClaim` less one.
@@ -13,14 +12,14 @@ final class UnderWay: Sendable {
 
     /// What may be claimed now.
     struct Room: Sendable, Hashable {
-        var kinds: [String]
+        var kinds: [ChannelKind]
         /// Channels that have their share already.
         var busy: [UUID]
         var limit: Int
     }
 
     private struct State {
-        var kinds: [String: Int] = [:]
+        var kinds: [ChannelKind: Int] = [:]
         var channels: [UUID: Int] = [:]
     }
 
@@ -28,14 +27,14 @@ final class UnderWay: Sendable {
 
     var room: Room {
         state.withLock { state in
-            let free = Self.kinds.map { ($0, Self.perKind - state.kinds[$0, default: 0]) }.filter { $0.1 > 0 }
+            let free = ChannelKind.allCases.map { ($0, Self.perKind - state.kinds[$0, default: 0]) }.filter { $0.1 > 0 }
             return Room(
                 kinds: free.map(\.0), busy: state.channels.filter { $0.value >= Self.perChannel }.map(\.key).sorted(),
                 limit: min(Self.perClaim, free.map(\.1).min() ?? 0))
         }
     }
 
-    func begin(kind: String, channel: UUID) {
+    func begin(kind: ChannelKind, channel: UUID) {
         state.withLock { state in
             state.kinds[kind, default: 0] += 1
             state.channels[channel, default: 0] += 1
@@ -43,7 +42,7 @@ final class UnderWay: Sendable {
     }
 
     /// - Returns: whether something may have waited for this place.
-    func end(kind: String, channel: UUID) -> Bool {
+    func end(kind: ChannelKind, channel: UUID) -> Bool {
         state.withLock { state in
             let ofKind = state.kinds[kind, default: 1]
             let ofChannel = state.channels[channel, default: 1]

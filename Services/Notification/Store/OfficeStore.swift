@@ -94,7 +94,8 @@ enum OfficeStore {
     }
 
     static func insertChannel(
-        _ id: UUID, recipient: Recipient.ID, district: District.ID, kind: String, address: [UInt8], secret: [UInt8]?
+        _ id: UUID, recipient: Recipient.ID, district: District.ID, kind: ChannelKind, address: [UInt8],
+        secret: [UInt8]?
     ) -> SQL {
         """
         INSERT INTO notification.channel (channel_id, recipient_id, district_id, kind, address, secret)
