@@ -60,6 +60,8 @@ class MailServer:
         self.recipients = {}  # address: answers to the next RCPT TO
         self.ends = {}  # address: answers to the next mail; "drop" takes it and hangs up without a word
         self.silent = False  # says nothing to EHLO
+        self.in_clear = {}  # command: bytes that who sits on the line adds to its answer while it is in clear
+        self.sign_ins = 0  # how often somebody showed a password
         outer = self
 
         class Server(SMTP):
@@ -67,6 +69,16 @@ class MailServer:
                 if outer.silent:
                     await asyncio.sleep(40)
                 await super().smtp_EHLO(hostname)
+
+            async def push(self, status):
+                command = {"250 HELP": "EHLO", "220 Ready to start TLS": "STARTTLS"}.get(status)
+                more = b"" if self.session.ssl else outer.in_clear.get(command, b"")
+                if more:
+                    # In one segment with the answer.
+                    self._writer.write(status.encode() + b"\r\n" + more)
+                    await self._writer.drain()
+                else:
+                    await super().push(status)
 
         class MailController(Controller):
             def factory(self):
@@ -78,6 +90,7 @@ class MailServer:
         self._controller.start()
 
     def _authenticate(self, _server, _session, _envelope, _mechanism, data):
+        self.sign_ins += 1
         right = (data.login.decode(), data.password.decode()) == (self.user, self.password)
         return AuthResult(success=right, handled=right)
 

@@ -172,6 +172,23 @@ def test_a_server_that_hangs_is_left_after_a_while(mail, channel, tried):
     assert tried(made)["outcome"] == "delivered"
 
 
+@pytest.mark.parametrize("command, more", [
+    ("STARTTLS", b"250-localhost\r\n250 AUTH PLAIN\r\n"),
+    ("STARTTLS", b"250-loc"),
+    ("EHLO", b"220 Go\r\n250-localhost\r\n250 AUTH PLAIN\r\n"),
+])
+def test_words_in_clear_never_pass_for_words_inside_tls(mail, channel, tried, command, more):
+    """CVE-2011-0411 and its kin: who sits on the line adds answers in clear, which are read on inside TLS."""
+    made = channel("mail", new_address())
+    mail.in_clear, before = {command: more}, mail.sign_ins
+    try:
+        assert tried(made) == {"outcome": "not_sent", "detail": "words in clear came in where TLS begins"}
+        assert mail.sign_ins == before, "no password went out"
+    finally:
+        mail.in_clear = {}
+    assert tried(made)["outcome"] == "delivered"
+
+
 def test_a_passing_no_is_tried_again_under_the_same_id(city, stack, mail, channel, first_contact):
     address = new_address()
     made = channel("mail", address)

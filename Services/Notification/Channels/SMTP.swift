@@ -50,6 +50,7 @@ struct SMTP: Sendable {
     enum SMTPError: Error, Sendable, Hashable, CustomStringConvertible {
         case late, closed, malformed
         case noStartTLS
+        case wordsInClear
 
         var description: String {
             switch self {
@@ -57,6 +58,7 @@ struct SMTP: Sendable {
             case .closed: "the connection ended"
             case .malformed: "an answer is not SMTP"
             case .noStartTLS: "the server does not offer STARTTLS"
+            case .wordsInClear: "words in clear came in where TLS begins"
             }
         }
     }
@@ -80,7 +82,7 @@ struct SMTP: Sendable {
         let context = server.tls == .disable ? nil : try tlsContext()
         let host = server.host
         let startsInTLS = server.tls == .tls
-        let channel = try await ClientBootstrap(group: eventLoops)
+        let (channel, lines) = try await ClientBootstrap(group: eventLoops)
             .connectTimeout(.seconds(5))
             .connect(host: host, port: server.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -88,8 +90,12 @@ struct SMTP: Sendable {
                         try channel.pipeline.syncOperations.addHandler(
                             NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host))
                     }
-                    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(SMTPLines()))
-                    return try NIOAsyncChannel<String, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    let lines = SMTPLines()
+                    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(lines))
+                    return (
+                        try NIOAsyncChannel<String, ByteBuffer>(wrappingChannelSynchronously: channel),
+                        NIOLoopBound(lines, eventLoop: channel.eventLoop)
+                    )
                 }
             }
         return try await channel.executeThenClose { inbound, outbound in
@@ -100,7 +106,10 @@ struct SMTP: Sendable {
             if server.tls == .starttls {
                 guard offers.contains("STARTTLS"), let context else { throw SMTPError.noStartTLS }
                 if let no = try await dialogue.say("STARTTLS", .starttls, 220) { return no }
+                // On the event loop, so that nothing can come in between the look and the handler.
+                let read = dialogue.linesRead
                 try await channel.channel.eventLoop.submit {
+                    try lines.value.requireNothing(beyond: read)
                     try channel.channel.pipeline.syncOperations.addHandler(
                         NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host),
                         position: .first)
@@ -126,14 +135,24 @@ struct SMTP: Sendable {
 
     /// Commands and answers in turn.
     private struct Dialogue {
-        var answers: NIOAsyncChannelInboundStream<String>.AsyncIterator
+        private var answers: NIOAsyncChannelInboundStream<String>.AsyncIterator
         let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        private(set) var linesRead = 0
+
+        init(
+            answers: NIOAsyncChannelInboundStream<String>.AsyncIterator,
+            outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        ) {
+            self.answers = answers
+            self.outbound = outbound
+        }
 
         /// The lines of one answer, and its code.
         mutating func answer() async throws -> (code: Int, lines: [String]) {
             var lines: [String] = []
             while true {
                 guard let line = try await answers.next() else { throw SMTPError.closed }
+                linesRead += 1
                 guard line.utf8.count >= 3, let code = Int(line.prefix(3)), (200...599).contains(code) else {
                     throw SMTPError.malformed
                 }
@@ -200,30 +219,6 @@ struct SMTP: Sendable {
             case .greeting, .hello, .starttls, .auth, .sender: false
             }
         }
-    }
-}
-
-/// Lines of at most 2,000 bytes, without their CRLF.
-struct SMTPLines: ByteToMessageDecoder {
-    typealias InboundOut = String
-
-    mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
-        guard let end = buffer.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) else {
-            if buffer.readableBytes > 2_000 { throw SMTP.SMTPError.malformed }
-            return .needMoreData
-        }
-        let length = end - buffer.readerIndex
-        var line = buffer.readString(length: length) ?? ""
-        buffer.moveReaderIndex(forwardBy: 1)
-        if line.hasSuffix("\r") { line.removeLast() }
-        context.fireChannelRead(wrapInboundOut(line))
-        return .continue
-    }
-
-    mutating func decodeLast(
-        context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
-    ) throws -> DecodingState {
-        try decode(context: context, buffer: &buffer)
     }
 }
 
