@@ -83,6 +83,36 @@ struct AnsweringTests {
         }
     }
 
+    @Test("a comment by a link that is sent twice, even at once, is stored once; other words need another key")
+    func doubleClick() async throws {
+        try await Desk.with { desk in
+            _ = try await desk.recipient("李值班")
+            try await desk.announce([desk.emergency()])
+            let (kid, token) = try await desk.link(try #require(try await desk.notices().first).id)
+            try await desk.serving { http in
+                let words = ["kid": kid, "token": token, "name": "李值班", "body": "已围蔽"]
+                let key = UUID().uuidString
+                async let first = http.send(.post, "/a/comments", words, key: key)
+                async let second = http.send(.post, "/a/comments", words, key: key)
+                let both = try await [first, second]
+                #expect(both.map(\.status) == [201, 201])
+                #expect(both[0]["id"] == both[1]["id"])
+                #expect(try await http.send(.post, "/a/view", ["kid": kid, "token": token]).count("comments") == 1)
+
+                let other = try await http.send(.post, "/a/comments", words.merging(["body": "改口"]) { $1 }, key: key)
+                #expect(other.status == 422 && other["code"] == "idempotency_mismatch")
+                let short = try await http.send(.post, "/a/comments", words, key: "x")
+                #expect(short.status == 400)
+                // Meant twice is stored twice.
+                #expect(try await http.send(.post, "/a/comments", words).status == 201)
+                #expect(try await http.send(.post, "/a/view", ["kid": kid, "token": token]).count("comments") == 2)
+            }
+            #expect(
+                try await desk.count("SELECT count(*) FROM notification.history WHERE type = 'notice.commented.v1'")
+                    == 2)
+        }
+    }
+
     @Test("a forged token, another link's token and an unknown link look alike; expired and withdrawn links say so")
     func badLinks() async throws {
         try await Desk.with { desk in

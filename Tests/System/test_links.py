@@ -4,6 +4,8 @@ import base64
 import datetime
 import hashlib
 import hmac
+import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -42,7 +44,9 @@ def acts(stranger, link, token=None):
     opening = {"kid": link["kid"], "token": token or link["token"]}
     return [
         stranger.post("/a/view", json=opening), stranger.post("/a/acknowledge", json={**opening, "name": "李值班"}),
-        stranger.post("/a/comments", json={**opening, "name": "李值班", "body": "x"})]
+        stranger.post(
+            "/a/comments", json={**opening, "name": "李值班", "body": "x"},
+            headers={"Idempotency-Key": secrets.token_hex(12)})]
 
 
 def kept(stack, link):
@@ -88,6 +92,23 @@ def test_acknowledging_twice_is_once_and_ends_the_escalation(city, stack, link):
     assert stack.value(
         "SELECT count(*) FROM notification.history WHERE aggregate_id = %s AND type LIKE 'notice.acknowledged%%'",
         link["notice_id"]) == 1
+
+
+def test_a_double_click_stores_one_comment(city, stack, link):
+    words = {"kid": link["kid"], "token": link["token"], "name": "李值班", "body": "已围蔽"}
+
+    def send(key, **more):
+        return city.person().post("/a/comments", json={**words, **more}, headers={"Idempotency-Key": key})
+
+    key = secrets.token_hex(12)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(send, [key] * 4))
+    assert [answer.status_code for answer in answers] == [201] * 4, [answer.text for answer in answers]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert send(key, body="x").json()["code"] == "idempotency_mismatch"
+    keyless = city.person().post("/a/comments", json=words)
+    assert keyless.status_code == 400 and keyless.json()["errors"][0]["field"] == "Idempotency-Key", keyless.text
+    assert stack.value("SELECT count(*) FROM notification.comment WHERE notice_id = %s", link["notice_id"]) == 1
 
 
 @pytest.mark.parametrize("wrong", ["purpose", "recipient", "kid", "expiry", "cut", "empty key", "words"])

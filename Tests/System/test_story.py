@@ -104,7 +104,9 @@ def test_an_emergency_from_the_first_report_to_the_indicator(
     assert nameless.status_code == 422 and nameless.json()["errors"][0]["field"] == "name"
     done = stranger.post("/a/acknowledge", json={"kid": kid, "token": token, "name": "李值班"})
     assert done.status_code == 200 and done.json()["state"] == "acknowledged", done.text
-    comment = stranger.post("/a/comments", json={"kid": kid, "token": token, "name": "李值班", "body": "已围蔽"})
+    comment = stranger.post(
+        "/a/comments", json={"kid": kid, "token": token, "name": "李值班", "body": "已围蔽"},
+        headers={"Idempotency-Key": secrets.token_hex(12)})
     assert comment.status_code == 201, comment.text
     wait_for(
         lambda: any(n["state"] == "acknowledged" for n in dispatcher.seen(f"/v1/cases/{case_id}")["notices"]),

@@ -63,8 +63,8 @@ enum LinkPage {
         const by = id => document.getElementById(id);
         const kid = location.pathname.split('/').pop(), token = location.hash.slice(1);
         const say = text => { by('status').textContent = text; };
-        async function post(path, more) {
-          const answer = await fetch(path, {method: 'POST', headers: {'content-type': 'application/json'},
+        async function post(path, more, headers) {
+          const answer = await fetch(path, {method: 'POST', headers: {'content-type': 'application/json', ...headers},
             credentials: 'omit', referrerPolicy: 'no-referrer', body: JSON.stringify({kid, token, ...more})});
           const body = await answer.json();
           if (!answer.ok) throw new Error((body.detail_zh || '') + ' ' + (body.detail || answer.status));
@@ -84,10 +84,24 @@ enum LinkPage {
           by('acknowledge').disabled = n.state === 'acknowledged';
         }
         const name = () => { const text = by('name').value.trim(); if (!text) { by('name').focus(); throw new Error('请填写姓名 / Your name is needed'); } return text; };
+        // The same words keep their key until they are stored, so that a double click or a second try stores one comment.
+        let unsent = {};
+        function keyOf(words) {
+          const text = JSON.stringify(words);
+          if (unsent.text !== text) unsent = {text, key: Array.from(crypto.getRandomValues(new Uint8Array(16)),
+            byte => byte.toString(16).padStart(2, '0')).join('')};
+          return unsent.key;
+        }
+        async function comment() {
+          const words = {name: name(), body: by('body').value}, key = keyOf(words);
+          await post('/a/comments', words, {'idempotency-key': key});
+          if (unsent.key === key) unsent = {};
+          if (by('body').value === words.body) by('body').value = '';
+        }
         const act = (id, run) => by(id).addEventListener('click', async () => {
           try { await run(); await show(); say('已完成 / Done'); } catch (error) { say(error.message); } });
         act('acknowledge', () => post('/a/acknowledge', {name: name()}));
-        act('comment', () => post('/a/comments', {name: name(), body: by('body').value}));
+        act('comment', comment);
         show().catch(error => { by('title').textContent = 'Sluice 水闸'; say(error.message); });
         """
 }

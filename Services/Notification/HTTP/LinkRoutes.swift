@@ -49,8 +49,10 @@ struct LinkRoutes: Sendable {
             &document,
             Operation(
                 .post, "/a/comments", "Comment by a link", access: .anyone, tag: "links",
+                description: "Sent again with the same key it is stored once; the page makes a key for each comment.",
                 body: .json(.object(token + [.init("name", .text(1...120)), .init("body", .text(1...2_000))])),
-                answers: [.created(NoticeSchema.commented), .init(.gone, "Expired or withdrawn.", problem)])
+                answers: [.created(NoticeSchema.commented), .init(.gone, "Expired or withdrawn.", problem)],
+                idempotent: true)
         ) { request, context in try await comment(request, context) }
     }
 
@@ -128,18 +130,22 @@ struct LinkRoutes: Sendable {
     }
 
     private func comment(_ request: Request, _ context: APIContext) async throws -> Response {
-        let input: Commenting = try await request.json(limit: 16_384)
+        let json = try await request.jsonBody(limit: 16_384)
+        let input: Commenting = try json.decode()
         var check = Validation()
         check.text("name", input.name, 1...120)
         check.text("body", input.body, 1...2_000)
         try check.finish()
         let opened = try await open(kid: input.kid, token: input.token, context)
+        let key = try Idempotency.read(request, context, link: opened.link.kid, body: json.bytes)
         let person = Acknowledging.Person(actor: "recipient:\(opened.link.recipient)", name: input.name)
-        guard
-            let answer = try await acknowledging.comment(
-                opened.link.notice, body: input.body, by: person, scope: .districts([opened.district]), key: nil,
-                allowed: { _ in })
-        else { throw Problem.notFound }
-        return answer.response
+        return try await Idempotency.once(key, using: database) {
+            guard
+                let answer = try await acknowledging.comment(
+                    opened.link.notice, body: input.body, by: person, scope: .districts([opened.district]), key: key,
+                    allowed: { _ in })
+            else { throw Problem.notFound }
+            return answer.response
+        }
     }
 }

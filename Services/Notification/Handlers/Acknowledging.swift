@@ -55,14 +55,14 @@ struct Acknowledging: Sendable {
         return result.0
     }
 
-    /// Adds a comment under a client-made id or one of ours.
+    /// Adds a comment, once for its key.
     func comment(
-        _ id: Notice.ID, body: String, by person: Person, scope: DistrictScope, key: IdempotencyKey?,
+        _ id: Notice.ID, body: String, by person: Person, scope: DistrictScope, key: IdempotencyKey,
         allowed: @Sendable (NoticeRecord) throws -> Void
     ) async throws -> StoredResponse? {
         let comment = messaging.sources.randomUUID(messaging.sources.now())
         let result: (StoredResponse, [Announcement])? = try await database.transaction(scope: scope) { transaction in
-            let answers = try await transaction.send((key.map { [$0.claim] } ?? []) + [NoticeStore.lock(id)])
+            let answers = try await transaction.send([key.claim, NoticeStore.lock(id)])
             guard let row = answers[answers.count - 1].first else { return nil }
             let notice = try NoticeRecord(row)
             try allowed(notice)
@@ -75,7 +75,7 @@ struct Acknowledging: Sendable {
                 [
                     NoticeStore.comment(
                         comment, notice: notice, author: person.actor, authorName: person.name, body: body)
-                ] + messaging.announce(announcements) + (try key.map { [try $0.complete(response)] } ?? []))
+                ] + messaging.announce(announcements) + [try key.complete(response)])
             return (response, announcements)
         }
         guard let result else { return nil }

@@ -46,17 +46,36 @@ public enum Idempotency {
     public static func read(
         _ request: Request, _ context: APIContext, body: some Collection<UInt8>
     ) throws(Problem) -> IdempotencyKey {
+        let key = try header(request)
+        let sender: String
+        switch context.principal {
+        case .account(let claims): sender = "account \(claims.sub)"
+        case .anonymous: sender = "device \(try context.requireDevice().value)"
+        }
+        return make(key, of: sender, request, context, body)
+    }
+
+    /// For what is done by a signed link: its holder is the sender, whoever holds it and from whatever device.
+    /// - Parameter link: the link's public id.
+    public static func read(
+        _ request: Request, _ context: APIContext, link: String, body: some Collection<UInt8>
+    ) throws(Problem) -> IdempotencyKey {
+        make(try header(request), of: "link \(link)", request, context, body)
+    }
+
+    private static func header(_ request: Request) throws(Problem) -> String {
         guard let key = request.headers[.idempotencyKey] else {
             throw fault("missing", "This header is required here.", zh: "此处必须提供该请求头。")
         }
         guard (8...200).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw fault("form", "8 to 200 visible ASCII characters are wanted.", zh: "应为 8 到 200 个可见 ASCII 字符。")
         }
-        let sender: String
-        switch context.principal {
-        case .account(let claims): sender = "account \(claims.sub)"
-        case .anonymous: sender = "device \(try context.requireDevice().value)"
-        }
+        return key
+    }
+
+    private static func make(
+        _ key: String, of sender: String, _ request: Request, _ context: APIContext, _ body: some Collection<UInt8>
+    ) -> IdempotencyKey {
         let path = request.uri.path
         let named = "\(sender)\n\(request.method.rawValue)\n\(path)\n\(key)"
         return IdempotencyKey(

@@ -25,15 +25,19 @@ struct Caller: Sendable {
     }
 
     func send(
-        _ method: HTTPRequest.Method, _ path: String, _ fields: [String: String]? = nil, token: String? = nil
+        _ method: HTTPRequest.Method, _ path: String, _ fields: [String: String]? = nil, token: String? = nil,
+        key: String = UUID().uuidString
     ) async throws -> Answer {
         var headers: HTTPFields = [:]
         if let token { headers[.authorization] = "Bearer \(token)" }
         var body: ByteBuffer?
         if let fields {
             headers[.contentType] = "application/json"
-            headers[.idempotencyKey] = UUID().uuidString
-            body = ByteBuffer(bytes: try JSONEncoder().encode(fields))
+            headers[.idempotencyKey] = key
+            // A key stands for a body, byte for byte.
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .sortedKeys
+            body = ByteBuffer(bytes: try encoder.encode(fields))
         }
         return try await client.execute(uri: path, method: method, headers: headers, body: body) {
             Answer(status: $0.status.code, text: String(buffer: $0.body), headers: $0.headers)
