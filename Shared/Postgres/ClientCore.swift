@@ -329,7 +329,7 @@ actor ClientCore: PostgresReactor.Tenant {
         guard let session = slots[place].session else { return }
         slots[place].session = nil
         placeOfSession[session.number] = nil
-        let (begun, waiting) = session.close()
+        let (begun, waiting) = session.closeTakingTrips()
         for (index, trip) in begun.enumerated() {
             // The server's last word belongs to the trip it was answering.
             let fatalHere = index == 0 ? fatal : nil

@@ -67,7 +67,7 @@ actor ListenerCore: PostgresReactor.Tenant {
         reactor.execute {
             self.assumeIsolated { listener in
                 listener.stage = .stopped
-                _ = listener.session?.close()
+                listener.session?.close()
                 listener.session = nil
                 if let tenant = listener.tenant { listener.reactor.dismiss(tenant) }
                 listener.continuation.finish()
@@ -155,7 +155,7 @@ actor ListenerCore: PostgresReactor.Tenant {
     }
 
     private func failed(_ error: PostgresError) {
-        _ = session?.close()
+        session?.close()
         session = nil
         if case .stopped = stage { return }
         if case .listening = stage { continuation.yield(.degraded(error)) }

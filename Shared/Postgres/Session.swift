@@ -78,18 +78,23 @@ final class Session {
     var isAtRest: Bool { unwritten.isEmpty && unanswered.isEmpty && exchange.isNone }
     var tripCount: Int { unwritten.count { !$0.hasBegun } + unanswered.count }
 
-    /// Gives up the connection; returns what was still to be answered.
-    func close() -> (begun: [Trip], waiting: [Trip]) {
+    /// Gives up the connection.
+    func close() {
         if let watched { reactor.unwatch(watched.descriptor) }
         watched = nil
         phase = .closed
         handle.finish()
-        let trips = (begun: Array(unanswered), waiting: Array(unwritten.filter { !$0.hasBegun }))
         unwritten = []
         unanswered = []
         headSince = nil
         exchange.fail(PostgresError(.connection, "the connection was lost"))
         exchange = .none
+    }
+
+    /// Gives up the connection; returns what was still to be answered.
+    func closeTakingTrips() -> (begun: [Trip], waiting: [Trip]) {
+        let trips = (begun: Array(unanswered), waiting: Array(unwritten.filter { !$0.hasBegun }))
+        close()
         return trips
     }
 

@@ -11,14 +11,16 @@ struct ChildProcess: Sendable {
     private let output: Int32
 
     /// Keeps a descriptor from slipping into another child between its making and its marking.
-    private static let spawning = Locked(())
+    /// Counts, because a value of no size lies where its neighbour lies, whose reads would look like a race with it.
+    private static let spawned = Locked(0)
 
     init(_ script: String) throws {
         let isRoot = getuid() == 0
         let arguments =
             (isRoot ? ["/usr/sbin/runuser", "-u", "postgres", "--"] : []) + ["/bin/sh", "-c", "cd /\n" + script]
         let environment = ["PATH=/usr/bin:/bin:/usr/sbin", "LC_ALL=C"]
-        (identifier, input, output) = try Self.spawning.withLock { _ in
+        (identifier, input, output) = try Self.spawned.withLock { count in
+            count += 1
             let (childInput, input) = try Self.pipe()
             let (output, childOutput) = try Self.pipe()
             defer {

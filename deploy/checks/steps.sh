@@ -27,7 +27,7 @@ if wanted unit; then
     done < <("$CHECKS/test-targets")
 fi
 
-if wanted sanitize; then
+if wanted thread; then
     step thread "thread sanitizer on Postgres, AMQP, Outbox" 2400 packages "$CHECKS/sanitize" thread "$RESULTS/thread.xml"
 fi
 if wanted address; then

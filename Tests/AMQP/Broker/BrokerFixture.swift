@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// A private RabbitMQ of this test run: own folder, node, epmd and ports, on 127.0.0.1 only. Started by the first test
 /// that asks for it.
@@ -18,7 +18,7 @@ final class BrokerFixture: Sendable {
     private let epmdPort: Int
     private let distributionPort: Int
     private let node: String
-    private let running = Mutex<GuardianProcess?>(nil)
+    private let running = NIOLockedValueBox<GuardianProcess?>(nil)
 
     private init() {
         let number = Int(getpid()) % 1500
@@ -33,7 +33,7 @@ final class BrokerFixture: Sendable {
 
     /// Starts the broker if it doesn't run, and waits until it takes connections.
     func start() async throws {
-        let isNew = try running.withLock { running in
+        let isNew = try running.withLockedValue { running in
             guard running == nil else { return false }
             if !FileManager.default.fileExists(atPath: folder) { try prepare() }
             running = try launch()
@@ -151,7 +151,7 @@ final class BrokerFixture: Sendable {
     }
 
     private func stopGuardian() {
-        let guardian = running.withLock { $0.take() }
+        let guardian = running.withLockedValue { $0.take() }
         guardian?.finish(saying: "keep")
     }
 

@@ -1,7 +1,7 @@
 import Foundation
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
-import Synchronization
 import Testing
 
 @testable import AMQP
@@ -92,9 +92,9 @@ extension BrokerTests {
             try await BrokerFixture.shared.start()
             let place = Place()
             let proxy = try await FrameProxy.start(to: BrokerFixture.shared.port)
-            let connects = Mutex(0)
+            let connects = NIOLockedValueBox(0)
             proxy.judge { frame in
-                if frame.methodID == .connectionOpenOK { connects.withLock { $0 += 1 } }
+                if frame.methodID == .connectionOpenOK { connects.withLockedValue { $0 += 1 } }
                 return .pass
             }
             try await withPublisher(Self.through(proxy), place.topology) { publisher in
@@ -102,7 +102,7 @@ extension BrokerTests {
                 try await Task.sleep(for: .seconds(5))
                 #expect(await Self.publish(publisher, place) == .confirmed)
             }
-            #expect(connects.withLock { $0 } == 1)
+            #expect(connects.withLockedValue { $0 } == 1)
             try await proxy.stop()
         }
 
