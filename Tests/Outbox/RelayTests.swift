@@ -118,6 +118,25 @@ extension ServerTests {
             }
         }
 
+        /// M07: a body above what the broker takes would cost the channel, and all that is under way on it, again and again.
+        @Test func aRowThatIsTooLargeStopsNobodyAndIsReported() async throws {
+            try await withCity { city in
+                let queue = await Listener(city, "dispatch.routine")
+                let intake = await Station(city, .intake, largestBody: 100_000, starts: false)
+                let large = City.report(data: #"{"n":"\#(String(repeating: "x", count: 100_000))"}"#)
+                let good = (0..<100).map { _ in City.report() }
+                try await intake.announce([large] + good)
+                for service in intake.services.services { await city.group.start(service) }
+                try await eventually("the others are delivered") { queue.ids == Set(good.map(\.id)) }
+                #expect(queue.deliveries == 100, "none of them was in doubt")
+                try await eventually("it stays, with its reason and a growing pause") {
+                    try await city.count("intake.outbox", where: "refused >= 2 AND refusal LIKE '%may be sent%'") == 1
+                }
+                #expect(try await OutboxState.look(at: .intake, in: intake.database).refused == 1)
+                #expect(intake.isConnected)
+            }
+        }
+
         /// M09: riverqueue/river#1302, JasperFx/wolverine#587.
         @Test func anOwnerWhoseLeaseWasTakenChangesNothing() async throws {
             try await withCity { city in

@@ -280,8 +280,9 @@ actor PublisherCore {
         guard topology.knows(exchange: submission.exchange) else {
             return resolve([(submission, .refused(reason: "the exchange is not in the topology"))])
         }
-        guard submission.body.count <= ContentAssembly.largestBody else {
-            return resolve([(submission, .refused(reason: "the body is larger than a message may be"))])
+        guard submission.body.count <= configuration.largestBody else {
+            let reason = "a body of \(submission.body.count) bytes, where \(configuration.largestBody) may be sent"
+            return resolve([(submission, .refused(reason: reason))])
         }
         let properties = submission.properties.withReturnKey(submission.id)
         do throws(AMQPError) {

@@ -44,6 +44,10 @@ public struct AMQPConfiguration: Sendable {
     public var connectTimeout: Duration
     /// Largest frame in bytes, 4,096 to 1 MiB; the smaller wish wins.
     public var frameMax: Int
+    /// Largest body in bytes that is sent. A broker ends the whole channel over one that is above its own limit
+    /// (`max_message_size`: 128 MiB in RabbitMQ 3, 16 MiB in 4), and everything under way on it is unknown then. So this
+    /// must not be above that, and a body that is larger is refused before a byte of it is sent.
+    public var largestBody: Int
     /// Shown in the broker's list of connections.
     public var connectionName: String
     /// Bound of an answer, of a confirm included. Two heartbeats if `nil`.
@@ -54,7 +58,7 @@ public struct AMQPConfiguration: Sendable {
     public init(
         hosts: [Host], virtualHost: String = "/", user: String, password: Password, tls: TLS = .disable,
         heartbeat: Duration = .seconds(5), connectTimeout: Duration = .seconds(5), frameMax: Int = 131_072,
-        connectionName: String, answerTimeout: Duration? = nil,
+        largestBody: Int = 16 << 20, connectionName: String, answerTimeout: Duration? = nil,
         backoff: ClosedRange<Duration> = .milliseconds(50) ... .seconds(5)
     ) {
         self.hosts = hosts
@@ -65,6 +69,7 @@ public struct AMQPConfiguration: Sendable {
         self.heartbeat = heartbeat
         self.connectTimeout = connectTimeout
         self.frameMax = frameMax
+        self.largestBody = largestBody
         self.connectionName = connectionName
         self.answerTimeout = answerTimeout
         self.backoff = backoff
@@ -83,6 +88,9 @@ public struct AMQPConfiguration: Sendable {
         }
         if !(Self.frameMaxFloor...Self.frameMaxCeiling).contains(frameMax) {
             faults.append("frame limit must be \(Self.frameMaxFloor) to \(Self.frameMaxCeiling) bytes")
+        }
+        if largestBody < 0 || largestBody > ContentAssembly.largestBody {
+            faults.append("body limit must be 0 to \(ContentAssembly.largestBody) bytes")
         }
         if heartbeat < .seconds(1) || heartbeat > .seconds(60) { faults.append("heartbeat must be 1 to 60 s") }
         if connectTimeout <= .zero { faults.append("connect timeout must be above 0") }

@@ -104,7 +104,9 @@ extension BrokerTests {
         func aMessageThatCannotTravelIsRefusedAndHarmsNoOther() async throws {
             try await BrokerFixture.shared.start()
             let place = Place()
-            try await withPublisher(configuration(frameMax: 4096), place.topology) { publisher in
+            var configuration = configuration(frameMax: 4096)
+            configuration.largestBody = 10_000
+            try await withPublisher(configuration, place.topology) { publisher in
                 try #require(await publisher.waitUntilConnected(within: .seconds(10)))
                 async let good = publisher.publish(
                     exchange: place.exchange, routingKey: "key", properties: .init(messageID: "good"), body: [1])
@@ -116,13 +118,20 @@ extension BrokerTests {
                 let longKey = await publisher.publish(
                     exchange: place.exchange, routingKey: String(repeating: "k", count: 256), properties: .init(),
                     body: [])
-                for outcome in [tooLarge, unknownExchange, longKey] {
+                let oversized = await publisher.publish(
+                    exchange: place.exchange, routingKey: "key", properties: .init(),
+                    body: [UInt8](repeating: 0, count: 10_001))
+                for outcome in [tooLarge, unknownExchange, longKey, oversized] {
                     guard case .refused = outcome else {
                         Issue.record("\(outcome)")
                         continue
                     }
                 }
                 #expect(await good == .confirmed)
+                let largest = await publisher.publish(
+                    exchange: place.exchange, routingKey: "key", properties: .init(),
+                    body: [UInt8](repeating: 0, count: 10_000))
+                #expect(largest == .confirmed)
                 #expect(publisher.state == .connected)
             }
         }

@@ -105,13 +105,15 @@ struct Station: Sendable {
     /// - Parameter brokerPort: of a line to the broker, if the test wants to cut it.
     init(
         _ city: City, _ service: ServiceName, brokerPort: Int? = nil, topology: Topology = CityTopology.topology,
-        settings: RelaySettings = RelaySettings(), starts: Bool = true
+        settings: RelaySettings = RelaySettings(), largestBody: Int? = nil, starts: Bool = true
     ) async {
+        var broker = city.servers.broker(city.virtualHost, port: brokerPort)
+        if let largestBody { broker.largestBody = largestBody }
         messaging = Messaging(service: service, sources: City.sources, version: "test")
         database = await city.client(service)
         services = MessagingServices(
             messaging: messaging, databases: MessagingDatabases(lane: database, background: database),
-            amqp: city.servers.broker(city.virtualHost, port: brokerPort),
+            amqp: broker,
             loops: MessagingLoops(lane: City.loops.next(), routine: City.loops.next()), flow: nil, settings: settings,
             topology: topology, logger: City.logger)
         if starts { for service in services.services { await city.group.start(service) } }
