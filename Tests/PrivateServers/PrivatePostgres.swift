@@ -25,6 +25,7 @@ public final class PrivatePostgres: Sendable {
     private let folder: String
     private let standardInput = Pipe()
     let turnstile = Turnstile(places: 8)
+    var logFile: URL { URL(fileURLWithPath: folder + "/log") }
 
     private init() throws {
         folder = "/tmp/sluice-test-" + UUID().uuidString.prefix(8)
@@ -36,7 +37,8 @@ public final class PrivatePostgres: Sendable {
             printf %s '\(Self.superuserPassword)' >password
             \(binaries)/initdb -D data -A scram-sha-256 -U postgres --pwfile=password --encoding=UTF8 --locale=C.UTF-8 >/dev/null
             \(binaries)/postgres -D data -p \(port) -k '\(folder)' -c listen_addresses=127.0.0.1 -c max_connections=300 \
-                -c max_locks_per_transaction=256 -c deadlock_timeout=50ms >log 2>&1 </dev/null &
+                -c max_locks_per_transaction=256 -c deadlock_timeout=50ms \
+                -c log_line_prefix='\(PlanLog.prefix)' >log 2>&1 </dev/null &
             cat >/dev/null
             kill -INT $!; wait $!; cd /; rm -rf '\(folder)'
             """

@@ -20,20 +20,30 @@ public struct ServiceStage: Sendable {
         _ body: @Sendable (ServiceStage) async throws -> T
     ) async throws -> T {
         let server = try PrivatePostgres.shared()
-        return try await server.inTurn { try await with(service, environment, on: server, body) }
+        return try await server.inTurn {
+            try await with(service, environment, on: server, database: try await server.copiedDatabase(), body)
+        }
+    }
+
+    /// On a database that is there already.
+    static func with<T: Sendable>(
+        _ service: ServiceName, database: String, _ body: @Sendable (ServiceStage) async throws -> T
+    ) async throws -> T {
+        let server = try PrivatePostgres.shared()
+        return try await server.inTurn { try await with(service, [:], on: server, database: database, body) }
     }
 
     private static func with<T: Sendable>(
-        _ service: ServiceName, _ environment: [String: String], on server: PrivatePostgres,
+        _ service: ServiceName, _ environment: [String: String], on server: PrivatePostgres, database: String,
         _ body: @Sendable (ServiceStage) async throws -> T
     ) async throws -> T {
-        let database = try await server.copiedDatabase()
         var settings = [
             "SLUICE_DB_PORT": "\(server.port)", "SLUICE_DB_NAME": database,
             "SLUICE_DB_HTTP_PASSWORD": PrivatePostgres.passwords["sluice_\(service.schema)_http"] ?? "",
             "SLUICE_DB_BACKGROUND_PASSWORD": PrivatePostgres.passwords["sluice_\(service.schema)_bg"] ?? "",
             "SLUICE_AMQP_PASSWORD": "-", "SLUICE_PUBLIC_URL": publicURL,
             "SLUICE_MASTER_KEY": Data(repeating: 7, count: 32).base64EncodedString(),
+            "SLUICE_ATTACHMENTS_DIR": FileManager.default.temporaryDirectory.path,
             "SLUICE_HTTP_PORT": "\(try PrivatePostgres.freePort())", "SLUICE_INSTANCE": "test",
             "SLUICE_DB_HTTP_CONNECTIONS": "1+4", "SLUICE_DB_BACKGROUND_CONNECTIONS": "1+4",
             "SLUICE_DB_LANE_CONNECTIONS": "1+4",
@@ -63,6 +73,7 @@ public struct ServiceStage: Sendable {
             INSERT INTO intake.signing_key (kid, alg, public_key, created_at, not_before, not_after)
             VALUES ('test', 'EdDSA', '\\x\(hex)', now() - interval '2 hours', now() - interval '1 hour',
                     now() + interval '1 day')
+            ON CONFLICT DO NOTHING
             """)
     }
 

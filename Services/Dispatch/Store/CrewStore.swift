@@ -144,7 +144,7 @@ enum CrewStore {
         let lent = eight(
             of: loans,
             where: """
-                l.district_id = \(district) AND clock_timestamp() BETWEEN l.since AND l.until
+                l.district_id = \(district) AND statement_timestamp() BETWEEN l.since AND l.until
                 AND c.district_id <> \(district) AND (s.active_order IS NULL OR \(displaceable))
                 """,
             orderedBy: "s.active_order IS NOT NULL, s.unanswered, \(distance)")

@@ -63,11 +63,12 @@ enum LiveStore {
         """
         SELECT e.seq, e.district_id, e.responsible_district_id, e.at, e.kind,
                coalesce(e.body, h.body)::text AS body, h.type, h.version
-        FROM dispatch.live_event e
-        LEFT JOIN dispatch.history h ON h.id = e.id
-        WHERE e.seq > \(seq)
+        FROM (
+            SELECT * FROM dispatch.live_event WHERE seq > \(seq) ORDER BY seq LIMIT \(limit)
+        ) e
+        -- Row by row, whatever the planner thinks of how many there are: history is the largest table of all.
+        LEFT JOIN LATERAL (SELECT body, type, version FROM dispatch.history WHERE id = e.id LIMIT 1) h ON true
         ORDER BY e.seq
-        LIMIT \(limit)
         """
     }
 

@@ -184,7 +184,8 @@ enum QueueStore {
             s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
             AND s.listed < c.list_limit AND c.active AND NOT c.canary
             """
-        let lent: SQL = "l.district_id = w.district_id AND clock_timestamp() BETWEEN l.since AND l.until"
+        // The statement's own time: no index can be searched by a clock that moves meanwhile.
+        let lent: SQL = "l.district_id = w.district_id AND statement_timestamp() BETWEEN l.since AND l.until"
         let fits: SQL = "w.skills <@ c.skills AND NOT c.crew_id = ANY (w.excluded)"
         let distance: SQL = "p.location <-> ST_SetSRID(ST_MakePoint(w.lon, w.lat), 4326)::geography"
         return """

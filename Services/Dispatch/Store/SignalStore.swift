@@ -11,23 +11,25 @@ enum SignalStore {
         SELECT max(extract(epoch FROM clock_timestamp() - waiting.created_at) * 1000)::float8
         FROM (
             (SELECT e.created_at FROM intake.api_emergency_outbox e
-             WHERE NOT EXISTS (\(inbox("dispatch", of: "intake")))
+             WHERE (\(inbox("dispatch", of: "intake"))) IS NULL
              ORDER BY e.event_id LIMIT 1)
             UNION ALL
             (SELECT e.created_at FROM dispatch.api_emergency_outbox e
-             WHERE NOT e.canary AND NOT EXISTS (\(inbox("notification", of: "dispatch")))
+             WHERE NOT e.canary AND (\(inbox("notification", of: "dispatch"))) IS NULL
              ORDER BY e.event_id LIMIT 1)
             UNION ALL
             (SELECT e.created_at FROM notification.api_emergency_outbox e
-             WHERE NOT EXISTS (\(inbox("dispatch", of: "notification")))
+             WHERE (\(inbox("dispatch", of: "notification"))) IS NULL
              ORDER BY e.event_id LIMIT 1)
         ) waiting
         """
 
     private static func inbox(_ consumer: String, of source: String) -> SQL {
         """
-        SELECT FROM \(identifier: consumer).api_inbox i
+        -- Not an EXISTS, which the planner may turn into one reading of the whole inbox.
+        SELECT true FROM \(identifier: consumer).api_inbox i
         WHERE i.event_id = e.event_id AND i.consumer = \(consumer + ".emergency") AND i.source = \(source)
+        LIMIT 1
         """
     }
 

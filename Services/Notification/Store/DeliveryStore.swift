@@ -5,14 +5,15 @@ import Postgres
 
 /// The SQL of deliveries. A claim commits attempt and lease before anything is sent; a result counts under its lease.
 enum DeliveryStore {
-    /// Takes due deliveries of a lane, oldest first, with all that the message needs. Free text of residents is read here
+    /// Takes due deliveries of a lane, oldest first (by the statement's own time: no index can be searched by a clock that
+    /// moves meanwhile), with all that the message needs. Free text of residents is read here
     /// and nowhere stored.
     static func claim(emergency: Bool, lease: UUID, seconds: Int, room: UnderWay.Room) -> SQL {
         """
         WITH due AS (
             SELECT d.delivery_id
             FROM notification.delivery d
-            WHERE d.state = 'waiting' AND d.emergency = \(emergency) AND d.next_at <= clock_timestamp()
+            WHERE d.state = 'waiting' AND d.emergency = \(emergency) AND d.next_at <= statement_timestamp()
               AND (d.lease_until IS NULL OR d.lease_until < clock_timestamp())
               AND d.kind = ANY (\(room.kinds)::text[]) AND d.channel_id <> ALL (\(room.busy)::uuid[])
             ORDER BY d.next_at

@@ -145,7 +145,7 @@ enum NoticeStore {
                h.snapshot::text AS snapshot
         FROM notification.notice n
         JOIN notification.case_held h USING (case_id)
-        WHERE n.escalate_at <= clock_timestamp()
+        WHERE n.escalate_at <= statement_timestamp()
         ORDER BY n.escalate_at
         LIMIT \(limit)::int
         FOR UPDATE OF n SKIP LOCKED

@@ -75,7 +75,7 @@ struct Inbox: Sendable {
         """
     }
 
-    /// Takes due rows; the next try's time, 2 s doubling to 5 minutes, is also the lease that keeps others off.
+    /// Takes due rows. The statement's own time, since no index can be searched by a clock that moves meanwhile. The next try's time, 2 s doubling to 5 minutes, is also the lease that keeps others off.
     func claimDue(limit: Int) -> SQL {
         """
         UPDATE \(identifier: schema).retry r
@@ -84,7 +84,7 @@ struct Inbox: Sendable {
                 + least(interval '5 minutes', interval '2 seconds' * power(2, least(r.attempt, 10)))
         FROM (
             SELECT d.source, d.event_id FROM \(identifier: schema).retry d
-            WHERE d.consumer = \(consumer) AND d.next_at <= clock_timestamp()
+            WHERE d.consumer = \(consumer) AND d.next_at <= statement_timestamp()
             ORDER BY d.next_at
             LIMIT \(limit)::bigint
             FOR UPDATE SKIP LOCKED

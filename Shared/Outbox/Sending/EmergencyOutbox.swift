@@ -22,7 +22,7 @@ struct EmergencyOutbox: Sendable {
         claim(
             """
             SELECT o.id FROM \(identifier: schema).emergency_outbox o
-            WHERE o.attempt > 0 AND o.confirmed_at IS NULL AND o.lease_until < clock_timestamp()
+            WHERE o.attempt > 0 AND o.confirmed_at IS NULL AND o.lease_until < statement_timestamp()
             ORDER BY o.lease_until
             LIMIT \(limit)::bigint
             FOR UPDATE SKIP LOCKED

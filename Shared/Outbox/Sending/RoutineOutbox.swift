@@ -52,7 +52,7 @@ struct RoutineOutbox: Sendable {
         """
         WITH picked AS MATERIALIZED (
             SELECT o.id FROM \(identifier: schema).outbox o
-            WHERE o.attempt > 0 AND o.lease_until < clock_timestamp()
+            WHERE o.attempt > 0 AND o.lease_until < statement_timestamp()
             ORDER BY o.lease_until
             LIMIT \(limit)::bigint
             FOR UPDATE SKIP LOCKED

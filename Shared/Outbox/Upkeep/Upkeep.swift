@@ -97,7 +97,7 @@ struct Upkeep: Service {
                 DELETE FROM \(identifier: schema).inbox i
                 WHERE i.ctid = ANY (ARRAY(
                     SELECT o.ctid FROM \(identifier: schema).inbox o
-                    WHERE o.received_at < clock_timestamp() - interval '90 days'
+                    WHERE o.received_at < statement_timestamp() - interval '90 days'
                     LIMIT \(chunk)::bigint))
                 """
             ).affected
