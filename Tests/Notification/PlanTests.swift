@@ -70,7 +70,7 @@ struct PlanTests {
             let statements =
                 [
                     NoticeStore.held([caseID]), NoticeStore.told([caseID]), NoticeStore.toEscalate(limit: 50),
-                    NoticeStore.escalated([notice]), OfficeStore.contacts(districts: [Self.district.rawValue]),
+                    NoticeStore.escalated([notice]),
                     DeliveryStore.claim(emergency: true, lease: lease, seconds: 60, room: room),
                     DeliveryStore.claim(emergency: false, lease: lease, seconds: 60, room: room),
                     DeliveryStore.claim(
