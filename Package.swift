@@ -110,10 +110,13 @@ if !isCore {
             nio + [
                 "Model", "Rules", "Postgres", "AMQP", "Outbox", hummingbird, crypto, logging, metrics, lifecycle,
             ]),
+        shared(
+            "Pictures",
+            ["Model", "ServiceKit", hummingbird, crypto, logging, metrics, lifecycle, subprocess]),
         shared("Schema", ["Postgres", logging], resources: [.copy("migrations")]),
     ]
-    targets += service("Intake", executable: "sluice-intake", [crypto, cryptoExtras, subprocess])
-    targets += service("Dispatch", executable: "sluice-dispatch")
+    targets += service("Intake", executable: "sluice-intake", ["Pictures", crypto, cryptoExtras])
+    targets += service("Dispatch", executable: "sluice-dispatch", ["Pictures"])
     targets += service("GISSync", executable: "sluice-gis-sync")
     targets += service("Scoring", executable: "sluice-scoring")
     targets += service(
@@ -137,17 +140,22 @@ if !isCore {
         .target(
             name: "PrivateServers", dependencies: ["Model", "Postgres", "Schema", "ServiceKit", logging],
             path: "Tests/PrivateServers", swiftSettings: settings),
+        // Pictures made byte by byte, for the tests of several targets.
+        .target(name: "HandmadePictures", path: "Tests/HandmadePictures", swiftSettings: settings),
         tests("ServiceKit", ["ServiceKit", "Model", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        tests("Pictures", ["HandmadePictures", "Pictures", "Model", logging]),
         tests(
             "Intake",
             [
-                "PrivateServers", "IntakeService", "ServiceKit", "Model", "Rules", "Schema", "Postgres", crypto,
+                "PrivateServers", "HandmadePictures", "IntakeService", "Pictures", "ServiceKit", "Model", "Rules",
+                "Schema", "Postgres", crypto,
                 logging, httpClient,
             ]),
         tests(
             "Dispatch",
             [
-                "PrivateServers", "DispatchService", "ServiceKit", "Model", "Rules", "Outbox", "Postgres", "Schema",
+                "PrivateServers", "HandmadePictures", "DispatchService", "Pictures", "ServiceKit", "Model", "Rules",
+                "Outbox", "Postgres", "Schema",
                 logging,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),

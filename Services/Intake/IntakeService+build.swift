@@ -2,6 +2,7 @@ public import Hummingbird
 import Logging
 import Model
 import Outbox
+import Pictures
 import Postgres
 public import ServiceKit
 import ServiceLifecycle
@@ -49,7 +50,8 @@ public struct IntakeService: Sendable {
             now: context.sources.now
         ).register(router, &document)
         AttachmentRoutes(
-            store: attachments, blobs: blobs, track: track, cache: cache, limits: limits, now: context.sources.now
+            store: attachments, pictures: PictureAnswer(from: blobs), track: track, cache: cache, limits: limits,
+            now: context.sources.now
         ).register(router, &document)
         SessionRoutes(signIn: signIn(passwords), limits: limits, database: context.http).register(router, &document)
         AccountRoutes(
@@ -89,7 +91,15 @@ public struct IntakeService: Sendable {
             keys.stopping(in: .work, name: "signing keys"),
             Housekeeping(database: context.background, logger: context.logger)
                 .stopping(in: .work, name: "housekeeping"),
+            sweep.stopping(in: .work, name: "photo sweep"),
         ]
+    }
+
+    var sweep: PictureSweep {
+        let photos = AttachmentStore(database: context.background)
+        return PictureSweep(
+            of: DiskBlobStore(root: photoFolder), now: context.sources.now, logger: context.logger,
+            named: photos.named)
     }
 
     private func receive() -> ReceiveReport {
@@ -108,10 +118,10 @@ public struct IntakeService: Sendable {
     ) -> PhotoUploads {
         PhotoUploads(
             keep: KeepPhoto(
-                attachments: attachments, blobs: blobs, workshop: PictureWorkshop(),
-                zoneMinutes: settings.cameraZoneMinutes, logger: context.logger),
-            track: track, folder: photoFolder, queue: BlockingQueue("sluice.uploads", width: 2, capacity: 256),
-            sources: context.sources)
+                attachments: attachments,
+                pictures: PictureTaker(
+                    blobs: blobs, zoneMinutes: settings.cameraZoneMinutes, logger: context.logger)),
+            track: track, reader: PhotoReader(folder: photoFolder, logger: context.logger), sources: context.sources)
     }
 
     private func signIn(_ passwords: PasswordThread) -> SignIn {

@@ -1,23 +1,14 @@
 import Foundation
+import HandmadePictures
 import Model
+import Pictures
+import ServiceKit
 import Testing
 
 @testable import IntakeService
 
 @Suite("Photos", .timeLimit(.minutes(5)))
 struct PhotoTests {
-    /// A real picture, drawn by the same tools that the service uses.
-    private static func picture(_ suffix: String, width: Int = 640, height: Int = 480) throws -> Data {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString)\(suffix)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/vips")
-        process.arguments = ["gaussnoise", path, String(width), String(height)]
-        try process.run()
-        process.waitUntilExit()
-        return try #require(FileManager.default.contents(atPath: path))
-    }
-
     private static func report(_ intake: RunningIntake) async throws -> String {
         try await intake.post("/v1/reports", ReportTests.routine).json(ReportTests.Receipt.self).code
     }
@@ -32,7 +23,7 @@ struct PhotoTests {
         let device = RunningIntake.device()
         var form = MultipartForm()
         form.add("report", type: "application/json", try JSONSerialization.data(withJSONObject: ReportTests.routine))
-        form.add("photo", fileName: "a.jpg", type: "image/jpeg", try Self.picture(".jpg"))
+        form.add("photo", fileName: "a.jpg", type: "image/jpeg", try DrawnPicture.make(".jpg"))
         form.add("photo", fileName: "b.jpg", type: "image/jpeg", Data("MZ this program cannot be run in DOS mode".utf8))
         let key = UUID().uuidString
         let first = try await intake.post("/v1/reports", data: form.body, type: form.type, device: device, key: key)
@@ -57,7 +48,7 @@ struct PhotoTests {
         let first = try await intake.post("/v1/reports", data: cut.body, type: cut.type, device: device, key: key)
         var whole = MultipartForm()
         whole.add("report", type: "application/json", json)
-        whole.add("photo", type: "image/png", try Self.picture(".png"))
+        whole.add("photo", type: "image/png", try DrawnPicture.make(".png"))
         let second = try await intake.post("/v1/reports", data: whole.body, type: whole.type, device: device, key: key)
         let receipt = try second.json(ReportTests.Receipt.self)
         #expect(try receipt.id == first.json(ReportTests.Receipt.self).id)
@@ -82,7 +73,7 @@ struct PhotoTests {
         let intake = try await RunningIntake.shared()
         let code = try await Self.report(intake)
         let answer = try await intake.post(
-            "/v1/reports/\(code)/attachments", data: try Self.picture(suffix), type: "image/jpeg")
+            "/v1/reports/\(code)/attachments", data: try DrawnPicture.make(suffix), type: "image/jpeg")
         #expect(answer.status == 201)
         let photo = try #require(try answer.json(Photos.self).photos.first)
         let sha256 = try #require(photo.sha256)
@@ -102,7 +93,7 @@ struct PhotoTests {
     func cameraFacts() async throws {
         let intake = try await RunningIntake.shared()
         let code = try await Self.report(intake)
-        var picture = Array(try Self.picture(".jpg"))
+        var picture = Array(try DrawnPicture.make(".jpg"))
         picture.insert(contentsOf: HandmadePicture.jpegSegment(HandmadePicture.exif(offset: true)), at: 2)
         let answer = try await intake.post("/v1/reports/\(code)/attachments", data: Data(picture), type: "image/jpeg")
         let sha256 = try #require(try answer.json(Photos.self).photos.first?.sha256)
@@ -124,14 +115,14 @@ struct PhotoTests {
         let monster = try await intake.post(
             path, data: Data(HandmadePicture.png(width: 30_000, height: 30_000)), type: "image/png")
         #expect(monster.status == 422 && monster.blamed == ["body"])
-        let torso = try await intake.post(path, data: try Self.picture(".jpg").prefix(9_000), type: "image/jpeg")
+        let torso = try await intake.post(path, data: try DrawnPicture.make(".jpg").prefix(9_000), type: "image/jpeg")
         #expect(torso.status == 422 && torso.blamed == ["body"])
         var undecodable = HandmadePicture.jpeg(width: 64, height: 48)
         undecodable.insert(contentsOf: [0xFF, 0xC4, 0, 4, 1, 2], at: 2)
         let broken = try await intake.post(path, data: Data(undecodable), type: "image/jpeg")
         #expect(broken.status == 422)
         var form = MultipartForm()
-        form.add("picture", type: "image/jpeg", try Self.picture(".jpg") + Data(count: UploadFile.limit))
+        form.add("picture", type: "image/jpeg", try DrawnPicture.make(".jpg") + Data(count: UploadFile.limit))
         let giant = try await intake.post(path, data: form.body, type: form.type)
         #expect(giant.status == 413 && giant.blamed == ["picture[0]"])
         let none = try await intake.post(path, data: Data("{}".utf8), type: "application/json")
@@ -143,7 +134,7 @@ struct PhotoTests {
         let intake = try await RunningIntake.shared()
         let path = "/v1/reports/\(try await Self.report(intake))/attachments"
         for number in 1...7 {
-            let picture = try Self.picture(".jpg", width: 20 + number, height: 20)
+            let picture = try DrawnPicture.make(".jpg", width: 20 + number, height: 20)
             let answer = try await intake.post(path, data: picture, type: "image/jpeg")
             #expect(answer.status == (number <= 6 ? 201 : 422))
         }
@@ -154,7 +145,7 @@ struct PhotoTests {
         let intake = try await RunningIntake.shared()
         let code = try await Self.report(intake)
         let answer = try await intake.post(
-            "/v1/reports/\(code)/attachments", data: try Self.picture(".jpg", width: 333), type: "image/jpeg")
+            "/v1/reports/\(code)/attachments", data: try DrawnPicture.make(".jpg", width: 333), type: "image/jpeg")
         let sha256 = try #require(try answer.json(Photos.self).photos.first?.sha256)
         let path = "/v1/attachments/\(sha256)"
         #expect(try await intake.send(.get, path).status == 401)
@@ -166,5 +157,24 @@ struct PhotoTests {
             #expect(try await intake.send(.get, path, headers: ["Authorization": "Bearer \(token)"]).status == status)
         }
         #expect(try await intake.send(.get, "/v1/attachments/..%2F..%2Fetc%2Fpasswd?code=\(code)").status == 404)
+    }
+
+    @Test("a picture whose row was never written goes after a day; what a photo names stays")
+    func sweep() async throws {
+        let intake = try await RunningIntake.shared()
+        let path = "/v1/reports/\(try await Self.report(intake))/attachments"
+        let answer = try await intake.post(path, data: try DrawnPicture.make(".jpg"), type: "image/jpeg")
+        let photo = try #require(try answer.json(Photos.self).photos.first)
+        let kept = [try #require(photo.sha256), try #require(photo.thumbnailSha256)]
+        let folder = try #require(intake.context.configuration.attachmentsDirectory)
+        let store = DiskBlobStore(root: folder)
+        let orphan = try await store.store(Array(UUID().uuidString.utf8))
+        for name in kept + [orphan] {
+            let file = "\(folder)/\(name.prefix(2))/\(name.dropFirst(2).prefix(2))/\(name)"
+            try FileManager.default.setAttributes([.modificationDate: Date() - 2 * 86_400], ofItemAtPath: file)
+        }
+        _ = try await intake.service.sweep.once()
+        #expect(try await store.read(orphan) == nil)
+        for name in kept { #expect(try await store.read(name) != nil) }
     }
 }

@@ -1,9 +1,6 @@
-import FoundationEssentials
-import HTTPTypes
 import Hummingbird
-import Logging
 import Model
-import NIOCore
+import Pictures
 import Postgres
 import ServiceKit
 
@@ -14,9 +11,7 @@ struct PhotoUploads: Sendable {
 
     let keep: KeepPhoto
     let track: TrackReport
-    /// Where files are while they come in; on the file system of the attachments.
-    let folder: String
-    let queue: BlockingQueue
+    let reader: PhotoReader
     let sources: Sources
 
     /// `POST /v1/reports/{code}/attachments`
@@ -25,7 +20,7 @@ struct PhotoUploads: Sendable {
         do {
             target = try await track.find(try context.pathText("code", limit: 64))
         } catch {
-            try await pass(request.body)
+            try await reader.pass(request.body, limit: Self.bodyLimit)
             throw error
         }
         let uploads: [(field: String, file: UploadFile)]
@@ -33,7 +28,7 @@ struct PhotoUploads: Sendable {
             var body = try MultipartBody(request, boundary: boundary, limit: Self.bodyLimit)
             uploads = try await readAll(&body)
         } else {
-            uploads = [("body", try await readOne(request))]
+            uploads = [("body", try await reader.read(request, limit: Self.bodyLimit))]
         }
         // What was sent, in the order in which it was sent: the same photos are the same request.
         let digest = uploads.map(\.file.sha256).joined(separator: " ")
@@ -63,7 +58,7 @@ struct PhotoUploads: Sendable {
         while let part = try await body.nextPart() {
             let field = "\(part.name)[\(photos.count)]"
             do {
-                guard let file = try await read(&body) else { throw PhotoProblem.tooLarge(field) }
+                guard let file = try await reader.read(&body) else { throw PhotoProblem.tooLarge(field) }
                 photos.append(
                     .kept(field, try await keep.keep(file, field: field, of: report, in: district, now: now)))
             } catch let problem as Problem where problem.status.code < 500 {
@@ -78,9 +73,9 @@ struct PhotoUploads: Sendable {
         var problem: Problem?
         while let part = try await body.nextPart() {
             let field = "\(part.name)[\(uploads.count)]"
-            if uploads.count >= AttachmentStore.perReport { problem = problem ?? PhotoProblem.tooMany(field) }
+            if uploads.count >= AttachmentStore.perReport { problem = problem ?? KeepPhoto.tooMany(field) }
             if problem != nil { continue }
-            if let file = try await read(&body) {
+            if let file = try await reader.read(&body) {
                 uploads.append((field, file))
             } else {
                 problem = PhotoProblem.tooLarge(field)
@@ -91,74 +86,6 @@ struct PhotoUploads: Sendable {
             throw Problem.invalid("photo", code: "missing", "Send at least one photo.", zh: "请至少上传一张照片。")
         }
         return uploads
-    }
-
-    /// One part into a file; nil if it is larger than a photo may be (the rest of it is passed over).
-    private func read(_ body: inout MultipartBody) async throws -> UploadFile? {
-        let file = try await open()
-        var isTooLarge = false
-        while let piece = try await body.nextPiece() {
-            if isTooLarge { continue }
-            do { try await append(piece, to: file) } catch is UploadFile.TooLarge { isTooLarge = true }
-        }
-        return isTooLarge ? nil : file
-    }
-
-    /// The whole body as one photo.
-    private func readOne(_ request: Request) async throws -> UploadFile {
-        let allowed = ["multipart/form-data"] + PictureHeader.Format.allCases.map(\.rawValue)
-        do {
-            try request.requireContentType(allowed) { allowed.contains($0) }
-        } catch {
-            try await pass(request.body)
-            throw error
-        }
-        let file = try await open()
-        var isTooLarge = false
-        var passed = 0
-        for try await buffer in request.body {
-            passed += buffer.readableBytes
-            if passed > Self.bodyLimit { break }
-            if isTooLarge { continue }
-            do {
-                try await append(Array(buffer.readableBytesView), to: file)
-            } catch is UploadFile.TooLarge {
-                isTooLarge = true
-            }
-        }
-        if isTooLarge { throw PhotoProblem.tooLarge("body") }
-        return file
-    }
-
-    /// Takes what is still coming and keeps none of it: a client that hears of its mistake only after it has sent
-    /// everything would otherwise wait for us to read, and we for it to listen. Up to the size that would have been
-    /// accepted.
-    private func pass(_ body: RequestBody) async throws {
-        var passed = 0
-        for try await buffer in body {
-            passed += buffer.readableBytes
-            if passed > Self.bodyLimit { return }
-        }
-    }
-
-    private func open() async throws -> UploadFile {
-        try await storing { try await UploadFile.create(in: folder, queue: queue) }
-    }
-
-    private func append(_ bytes: [UInt8], to file: UploadFile) async throws {
-        try await storing { try await file.append(bytes) }
-    }
-
-    /// A full disk or a full queue is told as such, and is nobody's fault who uploads.
-    private func storing<Success: Sendable>(_ work: () async throws -> Success) async throws -> Success {
-        do {
-            return try await work()
-        } catch let error as FileError {
-            keep.logger.error("an upload could not be stored", metadata: ["error": "\(error)"])
-            throw error.isDiskFull ? PhotoProblem.noRoom : Problem.unavailable()
-        } catch is BlockingQueue.Busy {
-            throw Problem.unavailable()
-        }
     }
 }
 

@@ -33,8 +33,8 @@ struct ExternalIssuer: Sendable {
             let payload = Base64URL.decode(pieces[1]), header.alg == algorithm.rawValue
         else { return nil }
         let keysFile = keysFile
-        guard let bytes = try await queue.run({ try DurableFiles.read(keysFile) }),
-            let keys = try? JSONDecoder().decode(KeySet.self, from: Data(bytes)),
+        guard let data = try await queue.run({ FileManager.default.contents(atPath: keysFile) }),
+            let keys = try? JSONDecoder().decode(KeySet.self, from: data),
             let key = keys.keys.first(where: { $0.kid == header.kid }),
             isSigned(Array("\(pieces[0]).\(pieces[1])".utf8), signature, by: key),
             let claims = try? JSONDecoder().decode(Payload.self, from: Data(payload))

@@ -1,3 +1,5 @@
+import ServiceKit
+
 /// Does the slow work of passwords, one at a time and out of everybody's way: never more than one core and 32 MB,
 /// however many sign in. More than `capacity` waiting are turned away at once.
 public final class PasswordThread: Sendable {

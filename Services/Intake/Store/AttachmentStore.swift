@@ -1,28 +1,9 @@
 import FoundationEssentials
 import Model
+import Pictures
 import Postgres
 
-/// A photo of a report, as it is kept.
-struct AttachmentRecord: Sendable {
-    var reportID: Report.ID
-    var districtID: District.ID
-    var sourceSHA256: String
-    var sourceType: PictureHeader.Format
-    var sourceBytes: Int
-    var full: BlobRecord
-    var thumbnail: BlobRecord
-    var facts: CameraFacts
-}
-
-struct BlobRecord: Sendable, Hashable {
-    var sha256: String
-    var bytes: Int
-    var width: Int
-    var height: Int
-}
-
-extension PictureHeader.Format: PostgresEncodable, PostgresDecodable {}
-
+/// The statements on the photos of reports.
 struct AttachmentStore: Sendable {
     static let perReport = 6
 
@@ -48,33 +29,30 @@ struct AttachmentStore: Sendable {
     }
 
     /// Writes the rows, after the files are safe. Nil if the report has as many photos as it may.
-    func add(_ record: AttachmentRecord) async throws -> Stored? {
-        let full = record.full
-        let thumbnail = record.thumbnail
-        return try await database.transaction(scope: .districts([record.districtID.rawValue])) { transaction in
+    func add(_ picture: TakenPicture, to report: Report.ID, in district: District.ID) async throws -> Stored? {
+        let full = picture.full
+        let thumbnail = picture.thumbnail
+        return try await database.transaction(scope: .districts([district.rawValue])) { transaction in
             // Photos of one report come at the same time; each takes the next place, which it looks for under the lock.
             let rows = try await transaction.commit([
-                """
-                SELECT pg_advisory_xact_lock(
-                    hashtextextended('intake.attachment ' || \(record.reportID.description), 0))
-                """,
+                "SELECT pg_advisory_xact_lock(hashtextextended('intake.attachment ' || \(report.description), 0))",
                 insert(full), insert(thumbnail),
                 """
                 INSERT INTO intake.attachment (
                     report_id, district_id, ordinal, source_sha256, source_type, source_bytes, sha256,
                     thumbnail_sha256, taken_at, lon, lat)
-                SELECT \(record.reportID), \(record.districtID), count(*) + 1, \(record.sourceSHA256),
-                       \(record.sourceType), \(record.sourceBytes), \(full.sha256), \(thumbnail.sha256),
-                       \(record.facts.takenAt), \(record.facts.place?.lon), \(record.facts.place?.lat)
+                SELECT \(report), \(district), count(*) + 1, \(picture.sourceSHA256), \(picture.sourceType.rawValue),
+                       \(picture.sourceBytes), \(full.sha256), \(thumbnail.sha256), \(picture.facts.takenAt),
+                       \(picture.facts.place?.lon), \(picture.facts.place?.lat)
                 FROM intake.attachment
-                WHERE report_id = \(record.reportID) AND district_id = \(record.districtID)
+                WHERE report_id = \(report) AND district_id = \(district)
                 HAVING count(*) < \(Self.perReport)
                 ON CONFLICT ON CONSTRAINT attachment_once DO NOTHING
                 """,
                 """
                 SELECT sha256, thumbnail_sha256 FROM intake.attachment
-                WHERE report_id = \(record.reportID) AND district_id = \(record.districtID)
-                  AND source_sha256 = \(record.sourceSHA256)
+                WHERE report_id = \(report) AND district_id = \(district)
+                  AND source_sha256 = \(picture.sourceSHA256)
                 """,
             ])
             return try rows.last?.first.map {
@@ -83,7 +61,7 @@ struct AttachmentStore: Sendable {
         }
     }
 
-    private func insert(_ blob: BlobRecord) -> SQL {
+    private func insert(_ blob: StoredPicture) -> SQL {
         """
         INSERT INTO intake.blob (sha256, content_type, bytes, width, height)
         VALUES (\(blob.sha256), 'image/jpeg', \(blob.bytes), \(blob.width), \(blob.height))
@@ -101,5 +79,16 @@ struct AttachmentStore: Sendable {
             LIMIT 1
             """, scope: .districts(districts))
         return try rows.first.map { Stored(sha256: try $0.decode(0), thumbnailSHA256: try $0.decode(1)) }
+    }
+
+    /// Which of these pictures a photo names. For the background role, which sees every district.
+    func named(_ digests: [String]) async throws -> Set<String> {
+        let rows = try await database.query(
+            """
+            SELECT sha256 FROM intake.attachment WHERE sha256 = ANY (\(digests))
+            UNION
+            SELECT thumbnail_sha256 FROM intake.attachment WHERE thumbnail_sha256 = ANY (\(digests))
+            """)
+        return Set(try rows.column(String.self))
     }
 }

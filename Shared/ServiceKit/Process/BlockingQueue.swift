@@ -3,20 +3,20 @@ import Synchronization
 
 /// Runs calls that block (files, slow arithmetic) beside the threads that serve requests, `width` at a time and at most
 /// `capacity` waiting.
-final class BlockingQueue: Sendable {
+public final class BlockingQueue: Sendable {
     /// More are waiting than is sensible; come back in a few seconds.
-    struct Busy: Error {}
+    public struct Busy: Error {}
 
     private let queues: [DispatchQueue]
     private let state = Mutex((waiting: 0, next: 0))
     private let capacity: Int
 
-    init(_ label: String, width: Int = 1, capacity: Int) {
+    public init(_ label: String, width: Int = 1, capacity: Int) {
         self.queues = (0..<width).map { DispatchQueue(label: "\(label).\($0)", qos: .utility) }
         self.capacity = capacity
     }
 
-    func run<Success: Sendable>(_ work: @escaping @Sendable () throws -> Success) async throws -> Success {
+    public func run<Success: Sendable>(_ work: @escaping @Sendable () throws -> Success) async throws -> Success {
         let queue: DispatchQueue? = state.withLock { state in
             guard state.waiting < capacity else { return nil }
             state.waiting += 1

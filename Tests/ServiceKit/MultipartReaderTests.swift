@@ -1,6 +1,6 @@
 import Testing
 
-@testable import IntakeService
+@testable import ServiceKit
 
 @Suite("Reading multipart bodies")
 struct MultipartReaderTests {

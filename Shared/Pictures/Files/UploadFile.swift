@@ -1,13 +1,14 @@
 import Crypto
 import FoundationEssentials
 import Glibc
+import ServiceKit
 import Synchronization
 
 /// A file that is still coming in: written as it arrives, hashed on the way, and gone when nobody holds it any more.
 /// It has no name in the folder from the start, so that not even a crash leaves it behind.
-final class UploadFile: Sendable {
+public final class UploadFile: Sendable {
     /// One photo's limit.
-    static let limit = 15 * 1_024 * 1_024
+    public static let limit = 15 * 1_024 * 1_024
 
     private struct State {
         var hash = SHA256()
@@ -49,10 +50,10 @@ final class UploadFile: Sendable {
         try await queue.run { try DurableFiles.append(bytes, to: descriptor) }
     }
 
-    var size: Int { state.withLock(\.size) }
+    public var size: Int { state.withLock(\.size) }
 
     /// SHA-256 of what came, in lower-case hexadecimal.
-    var sha256: String { state.withLock { $0.hash.finalize().hexadecimal } }
+    public var sha256: String { state.withLock { $0.hash.finalize().hexadecimal } }
 
     func readAll() async throws -> [UInt8] {
         let descriptor = descriptor

@@ -1,11 +1,9 @@
-import FoundationEssentials
 import HTTPTypes
-import Hummingbird
+public import Hummingbird
 import NIOCore
-import ServiceKit
 
 /// A multipart request's body, read part by part as it arrives.
-struct MultipartBody {
+public struct MultipartBody {
     private var buffers: RequestBody.AsyncIterator
     private var reader: MultipartReader
     private var events: [MultipartReader.Event] = []
@@ -13,7 +11,7 @@ struct MultipartBody {
     private let limit: Int
 
     /// The boundary of a multipart/form-data request; nil for any other.
-    static func boundary(_ request: Request) -> String? {
+    public static func boundary(_ request: Request) -> String? {
         guard let type = request.headers[.contentType], type.lowercased().hasPrefix("multipart/form-data") else {
             return nil
         }
@@ -21,7 +19,7 @@ struct MultipartBody {
     }
 
     /// - Parameter limit: bytes of the whole body.
-    init(_ request: Request, boundary: String, limit: Int) throws(Problem) {
+    public init(_ request: Request, boundary: String, limit: Int) throws(Problem) {
         guard let reader = MultipartReader(boundary: boundary) else {
             throw .malformed(
                 "The content type names no usable boundary.", zh: "Content-Type 缺少可用的 boundary。",
@@ -38,7 +36,7 @@ struct MultipartBody {
     }
 
     /// The next part's head; nil at the end. What was left of the part before is passed over.
-    mutating func nextPart() async throws -> MultipartReader.Part? {
+    public mutating func nextPart() async throws -> MultipartReader.Part? {
         while let event = try await nextEvent() {
             if case .begin(let part) = event { return part }
         }
@@ -46,7 +44,7 @@ struct MultipartBody {
     }
 
     /// The next piece of the present part; nil at its end.
-    mutating func nextPiece() async throws -> [UInt8]? {
+    public mutating func nextPiece() async throws -> [UInt8]? {
         while let event = try await nextEvent() {
             switch event {
             case .data(let bytes): return bytes
@@ -58,7 +56,7 @@ struct MultipartBody {
     }
 
     /// The whole of the present part. Throws a `Problem` (413) over `limit` bytes.
-    mutating func bytes(limit: Int) async throws -> [UInt8] {
+    public mutating func bytes(limit: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         while let piece = try await nextPiece() {
             bytes.append(contentsOf: piece)
@@ -98,25 +96,4 @@ struct MultipartBody {
                 ])
         }
     }
-}
-
-extension Response {
-    /// Reads back an answer that was made from bytes.
-    func decoded<T: Decodable>(_ type: T.Type) async throws -> T {
-        let writer = CollectingWriter()
-        try await body.write(writer)
-        return try JSONDecoder().decode(type, from: Data(writer.storage.bytes))
-    }
-}
-
-/// Takes a response's body into memory.
-private struct CollectingWriter: ResponseBodyWriter {
-    final class Storage { var bytes: [UInt8] = [] }
-    let storage = Storage()
-
-    mutating func write(_ buffer: ByteBuffer) async throws {
-        storage.bytes.append(contentsOf: buffer.readableBytesView)
-    }
-
-    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
 }

@@ -1,21 +1,21 @@
 /// What a picture's first bytes declare: read by content, never by name, and before anybody decodes it. A reader of
 /// bytes and nothing else: whatever it is fed, it answers or says no.
-struct PictureHeader: Sendable, Hashable {
-    enum Format: String, Sendable, CaseIterable {
+public struct PictureHeader: Sendable, Hashable {
+    public enum Format: String, Sendable, CaseIterable {
         case jpeg = "image/jpeg"
         case png = "image/png"
         case webp = "image/webp"
         case heic = "image/heic"
     }
 
-    var format: Format
+    public var format: Format
     /// Pixels as declared, before any turning.
-    var width: Int
-    var height: Int
+    public var width: Int
+    public var height: Int
 
-    var pixels: Int { width.multipliedReportingOverflow(by: height).partialValue }
+    public var pixels: Int { width.multipliedReportingOverflow(by: height).partialValue }
 
-    enum Failure: Error, Hashable {
+    public enum Failure: Error, Hashable {
         /// No format that we take.
         case notAPicture
         /// Begins like one and ends too early or contradicts itself.
@@ -23,7 +23,7 @@ struct PictureHeader: Sendable, Hashable {
     }
 
     /// - Parameter bytes: the whole file.
-    init(_ bytes: some RandomAccessCollection<UInt8>) throws(Failure) {
+    public init(_ bytes: some RandomAccessCollection<UInt8>) throws(Failure) {
         let reader = ByteReader(bytes)
         if reader.starts(with: [0xFF, 0xD8, 0xFF]) {
             (width, height) = try Self.jpeg(reader)

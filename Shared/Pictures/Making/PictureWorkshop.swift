@@ -6,7 +6,7 @@ import SystemPackage
 /// Turns a stranger's photo into pictures that may be shown: decoded and encoded anew by libvips in a child process that
 /// has no secrets in its environment, no privileges, no path to any file (it reads its input and writes its output
 /// through open descriptors), little memory and little time, and gives way to everybody else.
-struct PictureWorkshop: Sendable {
+public struct PictureWorkshop: Sendable {
     struct Pictures: Sendable {
         var full: [UInt8]
         var thumbnail: [UInt8]
@@ -24,6 +24,8 @@ struct PictureWorkshop: Sendable {
     static let thumbnailSide = 400
 
     private let turns = Turnstile(width: 2)
+
+    public init() {}
 
     /// - Parameter file: position does not matter; it is read from its start.
     func makePictures(from file: UploadFile) async throws -> Pictures {

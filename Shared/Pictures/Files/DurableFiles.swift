@@ -1,71 +1,5 @@
-import Crypto
-import FoundationEssentials
 import Glibc
-
-/// Where the bytes of attachments are. Files are named by their content's SHA-256, so that the same content is stored
-/// once and a name can't lie.
-public protocol BlobStore: Sendable {
-    /// Makes the bytes durable: when this returns, a crash does not lose them. Storing what is there already does nothing.
-    /// - Returns: the content's SHA-256 in lower-case hexadecimal.
-    func store(_ bytes: [UInt8]) async throws -> String
-
-    /// All bytes; nil if there is no such file.
-    func read(_ sha256: String) async throws -> [UInt8]?
-}
-
-/// Files in a folder: `ab/cd/abcd…`. Written beside, synced, renamed, and the folders synced, in that order.
-public struct DiskBlobStore: BlobStore {
-    private let root: String
-    private let queue: BlockingQueue
-
-    public init(root: String) {
-        self.root = root
-        self.queue = BlockingQueue("sluice.files", width: 2, capacity: 256)
-    }
-
-    public func store(_ bytes: [UInt8]) async throws -> String {
-        let name = SHA256.hash(data: bytes).hexadecimal
-        let root = root
-        try await queue.run {
-            let folder = try DurableFiles.folder(root, for: name)
-            let path = "\(folder)/\(name)"
-            if DurableFiles.size(of: path) == bytes.count { return }
-            let temporary = "\(folder)/.\(name).\(UUID().uuidString)"
-            do {
-                try DurableFiles.write(bytes, to: temporary)
-                try DurableFiles.rename(temporary, to: path)
-            } catch {
-                unlink(temporary)
-                throw error
-            }
-            try DurableFiles.sync(folder: folder)
-        }
-        return name
-    }
-
-    public func read(_ sha256: String) async throws -> [UInt8]? {
-        // A name that is no hash can't be a path out of the folder either.
-        guard sha256.utf8.count == 64, sha256.utf8.allSatisfy(\.isLowercaseHexadecimal) else { return nil }
-        let path = "\(root)/\(sha256.prefix(2))/\(sha256.dropFirst(2).prefix(2))/\(sha256)"
-        return try await queue.run { try DurableFiles.read(path) }
-    }
-}
-
-extension UInt8 {
-    var isLowercaseHexadecimal: Bool { (0x30...0x39).contains(self) || (0x61...0x66).contains(self) }
-}
-
-extension Sequence<UInt8> {
-    var hexadecimal: String {
-        var text: [UInt8] = []
-        let digits = Array("0123456789abcdef".utf8)
-        for byte in self {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-}
+import Model
 
 /// Why a file could not be handled: the call and the system's reason, no path.
 struct FileError: Error, CustomStringConvertible {
@@ -160,5 +94,46 @@ enum DurableFiles {
                 count += got
             }
         }
+    }
+
+    // MARK: - Sweeping
+
+    /// Runs the work while the folder is locked, against this process and every other.
+    static func locked<T>(_ folder: String, _ operation: Int32, _ work: () throws -> T) throws -> T {
+        let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard file >= 0 else { throw FileError(call: "open", code: errno) }
+        // Closing lets go of the lock.
+        defer { close(file) }
+        while flock(file, operation) != 0 {
+            guard errno == EINTR else { throw FileError(call: "flock", code: errno) }
+        }
+        return try work()
+    }
+
+    /// Makes the file as new as now; false if there is none.
+    static func touch(_ path: String) -> Bool { utimensat(AT_FDCWD, path, nil, 0) == 0 }
+
+    /// Whether there is such a file, last written or touched before that time.
+    static func isOlder(_ path: String, than time: Timestamp) -> Bool {
+        var found = stat()
+        guard lstat(path, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { return false }
+        return Int64(found.st_mtim.tv_sec) * 1_000_000 + Int64(found.st_mtim.tv_nsec) / 1_000 < time.microseconds
+    }
+
+    /// What the folder holds, in no order; nothing if it is not there.
+    static func names(in folder: String) throws -> [String] {
+        guard let stream = opendir(folder) else {
+            if errno == ENOENT { return [] }
+            throw FileError(call: "opendir", code: errno)
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 }

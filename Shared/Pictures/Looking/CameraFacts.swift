@@ -1,14 +1,14 @@
-import Model
+public import Model
 
 /// What a camera wrote into a photo: when, where, and which way up. Read once, before everything of the kind is stripped
 /// from what we keep. Every field is what the camera claims.
-struct CameraFacts: Sendable, Hashable {
-    var takenAt: Timestamp?
-    var place: Coordinate?
+public struct CameraFacts: Sendable, Hashable {
+    public var takenAt: Timestamp?
+    public var place: Coordinate?
     /// 1 … 8, as EXIF numbers them; 1 is upright.
-    var orientation: Int?
+    public var orientation: Int?
 
-    init(takenAt: Timestamp? = nil, place: Coordinate? = nil, orientation: Int? = nil) {
+    public init(takenAt: Timestamp? = nil, place: Coordinate? = nil, orientation: Int? = nil) {
         self.takenAt = takenAt
         self.place = place
         self.orientation = orientation
@@ -16,7 +16,7 @@ struct CameraFacts: Sendable, Hashable {
 
     /// Finds the EXIF block in a photo and reads it; empty if there is none or it is nonsense.
     /// - Parameter zoneMinutes: minutes east of UTC that camera clocks without a zone are taken to show.
-    init(of bytes: [UInt8], format: PictureHeader.Format, zoneMinutes: Int) {
+    public init(of bytes: [UInt8], format: PictureHeader.Format, zoneMinutes: Int) {
         self.init()
         guard let block = Self.exifBlock(of: bytes, format: format) else { return }
         self.init(tiff: bytes[block], zoneMinutes: zoneMinutes)

@@ -1,17 +1,17 @@
 /// Reads multipart/form-data (RFC 7578) as it arrives, whatever the pieces it comes in. A pure state machine: bytes in,
 /// events out; it holds no more than a part's header or a boundary's length. What breaks the rules ends it.
-struct MultipartReader {
+public struct MultipartReader {
     enum Event: Hashable {
         case begin(Part)
         case data([UInt8])
         case end
     }
 
-    struct Part: Hashable {
-        var name: String
-        var fileName: String?
+    public struct Part: Hashable, Sendable {
+        public var name: String
+        public var fileName: String?
         /// In lower case, without parameters; `text/plain` if it does not say.
-        var contentType: String
+        public var contentType: String
     }
 
     enum Failure: Error, Hashable {
@@ -48,7 +48,7 @@ struct MultipartReader {
     static func boundary(of contentType: String) -> String? {
         var rest = contentType.utf8.split(separator: UInt8(ascii: ";")).dropFirst()
         while let parameter = rest.popFirst() {
-            guard let text = String(Substring(parameter)).trimmingSpaces().takingPrefix("boundary=") else { continue }
+            guard let text = String(Substring(parameter)).trimmingBlanks().takingPrefix("boundary=") else { continue }
             if text.hasPrefix("\""), text.hasSuffix("\""), text.utf8.count >= 2 {
                 return String(text.dropFirst().dropLast())
             }
@@ -189,9 +189,9 @@ struct MultipartReader {
         for field in fields.dropFirst() {
             let sides = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard sides.count == 2 else { continue }
-            parameters[String(sides[0]).trimmingSpaces().lowercased()] = String(sides[1])
+            parameters[String(sides[0]).trimmingBlanks().lowercased()] = String(sides[1])
         }
-        return (fields[0].trimmingSpaces().lowercased(), parameters)
+        return (fields[0].trimmingBlanks().lowercased(), parameters)
     }
 }
 
