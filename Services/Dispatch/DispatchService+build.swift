@@ -2,6 +2,7 @@ public import Hummingbird
 import Logging
 import Model
 import Outbox
+import Pictures
 import Postgres
 public import ServiceKit
 import ServiceLifecycle
@@ -43,12 +44,21 @@ public struct DispatchService: Sendable {
 
         let transacting = Transacting(
             database: context.http, messaging: context.messaging, claims: claims, live: numbering)
+        let blobs = blobs
         let desk = Desk(database: context.http, transacting: transacting, categories: categories)
         CaseRoutes(desk: desk).register(router, &document)
         CaseActRoutes(desk: desk, acts: CaseActs(transacting: transacting, categories: categories))
             .register(router, &document)
         OrderRoutes(desk: desk, steps: CrewSteps(transacting: transacting, categories: categories))
             .register(router, &document)
+        OrderPhotoRoutes(
+            desk: desk,
+            keep: KeepOrderPhoto(
+                transacting: transacting,
+                pictures: PictureTaker(
+                    blobs: blobs, zoneMinutes: settings.cameraZoneMinutes, logger: context.logger)),
+            reader: PhotoReader(folder: photoFolder, logger: context.logger), pictures: PictureAnswer(from: blobs)
+        ).register(router, &document)
         CrewRoutes(desk: desk, shifts: CrewShifts(transacting: transacting, categories: categories))
             .register(router, &document)
         StormRoutes(desk: desk).register(router, &document)
@@ -104,7 +114,19 @@ public struct DispatchService: Sendable {
                 bounds: settings.pressure, interval: .milliseconds(250), logger: logger
             ).stopping(in: .work, name: "lane signal").inLane(),
             Upkeep(database: context.background, logger: logger).stopping(in: .work, name: "upkeep"),
+            sweep.stopping(in: .work, name: "photo sweep"),
         ]
+    }
+
+    private var photoFolder: String { context.configuration.attachmentsDirectory ?? "." }
+
+    var blobs: DiskBlobStore { DiskBlobStore(root: photoFolder) }
+
+    var sweep: PictureSweep {
+        let database = context.background
+        return PictureSweep(of: blobs, now: context.sources.now, logger: context.logger) { digests in
+            Set(try await database.query(OrderPhotoStore.named(digests)).column(String.self))
+        }
     }
 
     private func claiming(in database: PostgresClient) -> Claiming {

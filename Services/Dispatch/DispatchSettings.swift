@@ -11,6 +11,9 @@ struct DispatchSettings: Sendable {
     /// Milliseconds of the lane's own time.
     var pressure = LaneSignalWriter.Bounds(calm: 15, bound: 60)
 
+    /// Minutes east of UTC that cameras without a zone are taken to show.
+    var cameraZoneMinutes = 480
+
     init() {}
 
     /// Throws `ConfigurationErrors` that name each setting at fault.
@@ -32,6 +35,8 @@ struct DispatchSettings: Sendable {
                 reader.integer("SLUICE_DISPATCH_LANE_CALM_MS", default: Int(defaults.pressure.calm), 1...10_000))
             settings.pressure.bound = Double(
                 reader.integer("SLUICE_DISPATCH_LANE_BOUND_MS", default: Int(defaults.pressure.bound), 2...60_000))
+            settings.cameraZoneMinutes = reader.integer(
+                "SLUICE_CAMERA_ZONE_MINUTES", default: defaults.cameraZoneMinutes, -720...840)
             return settings
         }
     }

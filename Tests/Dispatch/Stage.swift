@@ -39,6 +39,10 @@ struct Stage: Sendable {
         _ environment: [String: String], on server: PrivatePostgres, _ body: @Sendable (Stage) async throws -> T
     ) async throws -> T {
         let database = try await server.copiedDatabase()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "sluice-dispatch-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
         var settings = [
             "SLUICE_DB_PORT": "\(server.port)", "SLUICE_DB_NAME": database,
             "SLUICE_DB_HTTP_PASSWORD": PrivatePostgres.passwords["sluice_dispatch_http"] ?? "",
@@ -46,7 +50,7 @@ struct Stage: Sendable {
             "SLUICE_AMQP_PASSWORD": "-", "SLUICE_PUBLIC_URL": publicURL,
             "SLUICE_HTTP_PORT": "\(try PrivatePostgres.freePort())", "SLUICE_INSTANCE": "test",
             "SLUICE_DB_HTTP_CONNECTIONS": "1+4", "SLUICE_DB_BACKGROUND_CONNECTIONS": "1+4",
-            "SLUICE_DB_LANE_CONNECTIONS": "1+4",
+            "SLUICE_DB_LANE_CONNECTIONS": "1+4", "SLUICE_ATTACHMENTS_DIR": folder.path,
         ]
         settings.merge(environment) { _, new in new }
         let context = ServiceContext(
@@ -256,6 +260,18 @@ struct Caller: Sendable {
         return try await send(method, path, token, body, headers)
     }
 
+    /// A body of another kind than JSON.
+    func post(
+        _ path: String, _ token: String?, _ body: Data, type: String, key: String = UUID().uuidString
+    ) async throws -> Answer {
+        var headers: HTTPFields = [.contentType: type]
+        headers[.idempotencyKey] = key
+        if let token { headers[.authorization] = "Bearer \(token)" }
+        return try await client.execute(
+            uri: path, method: .post, headers: headers, body: ByteBuffer(bytes: body)
+        ) { try Answer($0) }
+    }
+
     private func send(
         _ method: HTTPRequest.Method, _ path: String, _ token: String?, _ body: String?, _ headers: HTTPFields
     ) async throws -> Answer {
@@ -273,9 +289,11 @@ struct Answer: Sendable {
     let text: String
     let json: JSONValue
     let headers: HTTPFields
+    let bytes: [UInt8]
 
     init(_ response: TestResponse) throws {
         status = response.status.code
+        bytes = Array(response.body.readableBytesView)
         text = String(buffer: response.body)
         json = (try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))) ?? .null
         headers = response.headers

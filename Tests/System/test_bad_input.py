@@ -12,6 +12,7 @@ import pytest
 from city import new_id, now
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pictures import huge_png, png
+from stack import wait_for
 
 SQL = "'; DROP TABLE intake.report; --"
 GOOD = {"category": "gully_blocked", "description": "ok"}
@@ -266,7 +267,7 @@ def photo(person, code, content, content_type="image/jpeg", name="photo.jpg"):
         headers={"Idempotency-Key": secrets.token_hex(12)})
 
 
-@pytest.mark.parametrize(("content", "statuses"), [
+NO_PHOTOS = [
     pytest.param(b"MZ\x90\x00\x03" + b"\0" * 500, (415, 422), id="a program named .jpg"),
     pytest.param(b"", (400, 415, 422), id="nothing"),
     pytest.param(b"\xff\xd8\xff\xe0" + b"\0" * 100, (415, 422), id="a JPEG that ends at once"),
@@ -275,12 +276,54 @@ def photo(person, code, content, content_type="image/jpeg", name="photo.jpg"):
     pytest.param(b"%PDF-1.7\n%%EOF", (415, 422), id="PDF"),
     pytest.param(huge_png(), (413, 422), id="30,000 × 30,000 pixels in 50 kB"),
     pytest.param(png(width=4_000_000_000 % (1 << 31), rows=0), (413, 415, 422), id="2³¹ pixels wide"),
-])
+]
+
+
+@pytest.mark.parametrize(("content", "statuses"), NO_PHOTOS)
 def test_what_is_not_a_photo_is_refused(city, code, content, statuses):
     answer = photo(city.person(), code, content)
     problem(answer, answer.status_code)
     assert answer.status_code in statuses, answer.text
     assert city.person().seen(f"/v1/reports/{code}")["photos"] == 0
+
+
+@pytest.fixture(scope="module")
+def job(city, stack):
+    """An order of a crew's: (crew, order id)."""
+    crews = [city.person(f"crew-nanshan-{number}") for number in range(1, 9)]
+    shifts = [(crew, answer.json()["shift_id"]) for crew in crews
+              if (answer := crew.act("/v1/shifts", {})).status_code == 201]
+    case_id = city.case_of(city.report("nanshan", category="road_collapse"))
+    order_id = wait_for(
+        lambda: stack.rows("SELECT order_id FROM dispatch.work_order WHERE case_id = %s", case_id),
+        why="a crew has the order")[0]["order_id"]
+    crew = next(crew for crew in crews if crew.get(f"/v1/orders/{order_id}").status_code == 200)
+    yield crew, order_id
+    for crew, shift in shifts:
+        crew.finish_work()
+        crew.act(f"/v1/shifts/{shift}/end", {})
+
+
+@pytest.mark.parametrize(("content", "statuses"), NO_PHOTOS)
+def test_a_crews_photo_that_is_none_is_refused_too(job, content, statuses):
+    crew, order_id = job
+    answer = crew.photo(order_id, content)
+    problem(answer, answer.status_code)
+    assert answer.status_code in statuses, answer.text
+    assert crew.seen(f"/v1/orders/{order_id}")["photos"] == []
+
+
+def test_a_crews_photo_says_what_it_is(job):
+    crew, order_id = job
+    for field, value in [("id", "7"), ("kind", "selfie"), ("observed_at", "yesterday"), ("observed_at", "2099-01-01T00:00:00Z")]:
+        answer = crew.photo(order_id, png(), content_type="image/png", **{field: value})
+        problem(answer, 422, field=field)
+    problem(crew.photo(order_id, png(), content_type="image/png", note="x"), 422, field="note")
+    answer = crew.photo(order_id, png()[:8] + secrets.token_bytes(16 << 20), content_type="image/png")
+    problem(answer, 413, field="photo")
+    problem(crew.post(f"/v1/orders/{order_id}/attachments", content=b"{}", headers={
+        "Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(8)}), 415)
+    assert crew.seen(f"/v1/orders/{order_id}")["photos"] == []
 
 
 def test_a_bad_photo_does_not_cost_the_report(city, stranger):

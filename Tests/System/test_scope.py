@@ -39,7 +39,11 @@ def theirs(city, stack, request):
     case = wait_for(
         lambda: (c := dispatcher.seen(f"/v1/cases/{case_id}"))["order_id"] and c["notices"] and c,
         why="the case has a crew and a notice")
-    yield {"receipt": receipt, "case": case, "shift": stack.one(
+    # The crew that has it takes a photo of the work.
+    crew = next(c for c in crews if c.get(f"/v1/orders/{case['order_id']}").status_code == 200)
+    photo = crew.photo(case["order_id"], png(colour=tuple(secrets.token_bytes(3))), "before", content_type="image/png")
+    assert photo.status_code == 201, photo.text
+    yield {"receipt": receipt, "case": case, "photo": photo.json(), "shift": stack.one(
         "SELECT shift_id, crew_id FROM dispatch.shift WHERE crew_id = %s AND ended_at IS NULL", case["crew_id"])}
     for crew, shift in shifts:
         crew.act(f"/v1/shifts/{shift}/end", {})
@@ -50,6 +54,7 @@ def marks(theirs):
     case, receipt = theirs["case"], theirs["receipt"]
     return [
         case["case_id"], receipt["id"], case["order_id"], receipt["photos"][0]["sha256"],
+        theirs["photo"]["id"], theirs["photo"]["sha256"],
         *[notice["notice_id"] for notice in case["notices"]]]
 
 
@@ -86,6 +91,7 @@ def test_one_thing_of_another_district_is_not_there(city, theirs, login):
     looks = [
         f"/v1/cases/{case['case_id']}", f"/v1/orders/{case['order_id']}", f"/v1/notices/{notice}",
         f"/v1/attachments/{sha256}", f"/v1/attachments/{sha256}?size=thumbnail",
+        theirs["photo"]["url"], theirs["photo"]["thumbnail_url"], f"/v1/attachments/{theirs['photo']['sha256']}",
         f"/v1/cases?district={city.district('luohu')}", f"/v1/crews?district={city.district('luohu')}",
         f"/v1/storm?district={city.district('luohu')}",
         f"/v1/indicators/7?level=district&id={city.district('luohu')}", "/v1/indicators/7?level=city",
@@ -124,6 +130,8 @@ def test_nobody_acts_on_another_districts_things(city, stack, theirs, login):
     for path, body in acts.items():
         answer = person.act(path, body, etag=before["version"])
         assert answer.status_code in (403, 404, 422), f"{login}: {path} {answer.status_code} {answer.text}"
+    photo = person.photo(case["order_id"], png(), content_type="image/png")
+    assert photo.status_code in (403, 404), f"{login}: {photo.status_code} {photo.text}"
     storm = person.put(
         "/v1/storm", params={"district": city.district("luohu")}, json={"level": "red"}, headers={"If-Match": '"0"'})
     assert storm.status_code in (403, 404), storm.text
@@ -142,6 +150,9 @@ def test_a_crew_acts_on_its_own_orders_only(city, theirs):
         mine = theirs["case"]["order_id"] in crew.get("/v1/orders", params={"limit": 200}).text
         answer = crew.get(f"/v1/orders/{theirs['case']['order_id']}")
         assert answer.status_code == (200 if mine else 404), f"crew-luohu-{number}: {answer.status_code}"
+        assert crew.get(theirs["photo"]["url"]).status_code == (200 if mine else 404)
+        if not mine:
+            assert crew.photo(theirs["case"]["order_id"], png(), content_type="image/png").status_code == 404
 
 
 def test_the_live_stream_carries_ones_own_district_only(city, theirs):

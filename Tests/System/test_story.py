@@ -5,7 +5,7 @@ import re
 import secrets
 
 import pytest
-from pictures import jpeg_with_place
+from pictures import jpeg_with_place, png
 from stack import wait_for
 from standardwebhooks.webhooks import Webhook
 
@@ -117,8 +117,21 @@ def test_an_emergency_from_the_first_report_to_the_indicator(
     order = next(order for order in orders if order["case_id"] == case_id)
     for kind in ("accept", "en_route", "on_site"):
         crew.step(order, kind)
-    crew.step(order, "done", note="已补装井盖")
+    work = crew.photo(order["order_id"], photo, "before")
+    assert work.status_code == 201, work.text
+    crew.step(order, "done", note="已补装井盖", photos=[work.json()["source_sha256"]])
     assert order["state"] == "done"
+
+    # The dispatcher sees the photo of the work with the case: ours, without place and camera.
+    shown = dispatcher.seen(f"/v1/cases/{case_id}")
+    assert [(p["kind"], p["order_id"]) for p in shown["order_photos"]] == [("before", order["order_id"])]
+    assert shown["order_photos"][0]["lat"] == pytest.approx(22.535, abs=0.01), "what the camera wrote is kept beside it"
+    for place in (shown["order_photos"][0], shown["photos"][0], crew.seen(f"/v1/orders/{order['order_id']}")["photos"][0]):
+        for address in (place["url"], place["thumbnail_url"]):
+            picture = dispatcher.get(address)
+            assert picture.status_code == 200 and picture.headers["Content-Type"] == "image/jpeg", picture.text
+            assert b"SecretCamera" not in picture.content and b"Exif" not in picture.content
+    assert stranger.get(shown["order_photos"][0]["url"]).status_code == 401
 
     # It is checked and closed.
     wait_for(lambda: dispatcher.seen(f"/v1/cases/{case_id}")["state"] == "verification", why="work to be verified")
@@ -205,6 +218,22 @@ def test_a_days_work_sent_late_and_twice_is_kept_once(city, stack, on_shift):
     assert [s["replayed"] for s in again["steps"]] == [True] * 4
     assert again["order"]["version"] == first["order"]["version"]
     assert stack.value("SELECT count(*) FROM dispatch.order_step WHERE order_id = %s", order["order_id"]) == 4
+
+    # And the day's photos after it: each sent twice under its id, once with a new key since no answer came.
+    photos = [(kind, new_id(), png(colour=tuple(secrets.token_bytes(3)))) for kind in ("before", "during", "after")]
+    for kind, photo_id, content in photos:
+        fields = {"id": photo_id, "observed_at": now(), "name": "a.png", "content_type": "image/png"}
+        first = crew.photo(order["order_id"], content, kind, key=photo_id, **fields)
+        assert first.status_code == 201 and not first.json()["replayed"], first.text
+        again = crew.photo(order["order_id"], content, kind, key=photo_id, **fields)
+        assert again.json() == first.json() and again.headers["Idempotent-Replayed"] == "true"
+        restarted = crew.photo(order["order_id"], content, kind, **fields)
+        assert restarted.json() == {**first.json(), "replayed": True}, restarted.text
+    taken = crew.photo(order["order_id"], png(width=20), id=photos[0][1], content_type="image/png")
+    assert taken.status_code == 409 and taken.json()["code"] == "id_taken", taken.text
+    kept = crew.seen(f"/v1/orders/{order['order_id']}")["photos"]
+    assert [photo["id"] for photo in kept] == [photo_id for _, photo_id, _ in photos]
+    assert [photo["kind"] for photo in kept] == ["before", "during", "after"]
 
 
 def test_the_second_contact_is_told_when_nobody_acknowledges(city, dispatcher, mailbox):

@@ -105,7 +105,9 @@ enum CaseDescriptions {
         let reason = CaseView.reasonSchema
         let parts: [Schema.Field] = [
             part("reports", [("report_id", .uuid), ("filed_case_id", .nullable(.uuid)), ("reason", .string())]),
-            part("photos", [("report_id", .uuid), ("sha256", .string())]),
+            part(
+                "photos",
+                [("report_id", .uuid), ("sha256", .string()), ("url", .string()), ("thumbnail_url", .string())]),
             part("orders", [("order_id", .uuid), ("crew_id", .uuid), ("state", .word(OrderState.self))]),
             part(
                 "steps",
@@ -113,6 +115,12 @@ enum CaseDescriptions {
                     ("step_id", .uuid), ("kind", .word(ObservedStep.Kind.self)), ("observed_at", .time),
                     ("received_at", .time), ("counted_at", .time), ("counted", .word(ObservedTime.Counted.self)),
                     ("outcome", .word(StepResult.Outcome.self)), ("reason", reason),
+                ]),
+            part(
+                "order_photos",
+                [
+                    ("id", .uuid), ("order_id", .uuid), ("kind", .word(OrderPhoto.Kind.self)), ("sha256", .string()),
+                    ("observed_at", .time), ("received_at", .time), ("url", .string()), ("thumbnail_url", .string()),
                 ]),
             part("notices", [("notice_id", .uuid), ("state", .string())]),
             part(

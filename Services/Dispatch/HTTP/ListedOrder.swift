@@ -46,3 +46,14 @@ struct ListedOrder: Presentable {
             .init("resolve_due", .nullable(.time)) { $0.resolveDue },
         ]
 }
+
+/// One order with its photos.
+struct OrderDetail: Presentable {
+    var listed: ListedOrder
+    var photos: [OrderPhoto]
+
+    static let shown: [ShownField<OrderDetail>] =
+        ListedOrder.shown.map { field in ShownField<OrderDetail>(field, of: { $0.listed }) } + [
+            .init("photos", .array(of: .reference("OrderPhoto"))) { $0.photos.map { Presented($0) } }
+        ]
+}

@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Model
 import Outbox
+import Pictures
 import Postgres
 import Rules
 import ServiceKit
@@ -93,12 +94,14 @@ struct OrderRoutes: Sendable {
     private func one(_ context: APIContext) async throws -> Response {
         let viewer = try await desk.viewer(context)
         let orderID = try context.pathID("id", WorkOrder.self)
-        let rows = try await desk.database.query(
-            OrderStore.one(orderID, crew: viewer.crew), scope: viewer.scope)
-        guard let order = try rows.first.map({ try ListedOrder($0) }), order.order.districtID != District.city else {
+        let answers = try await desk.database.segment(
+            [OrderStore.one(orderID, crew: viewer.crew), OrderPhotoStore.all(of: orderID)], scope: viewer.scope)
+        guard let order = try answers[0].first.map({ try ListedOrder($0) }), order.order.districtID != District.city
+        else {
             throw Problem.notFound("The order", zh: "工单")
         }
-        return try .json(headers: .version(order.order.version), Presented(order))
+        let detail = OrderDetail(listed: order, photos: try answers[1].map { try OrderPhoto($0) })
+        return try .json(headers: .version(order.order.version), Presented(detail))
     }
 
     private func take(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -135,12 +138,9 @@ struct OrderRoutes: Sendable {
                 step.kind != .decline || !(step.note ?? "").isEmpty, "\(path).note", code: "missing",
                 "Say why it is handed back.", zh: "退回工单需填写原因。")
             check.count("\(path).photos", step.photos ?? [], 0...12)
-            let hashes = (step.photos ?? []).allSatisfy { hash in
-                hash.utf8.count == 64
-                    && hash.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
-            }
             check.require(
-                hashes, "\(path).photos", code: "form", "SHA-256 in lower-case hexadecimal is wanted.",
+                (step.photos ?? []).allSatisfy { Digest.isDigest($0) }, "\(path).photos", code: "form",
+                "SHA-256 in lower-case hexadecimal is wanted.",
                 zh: "应为小写十六进制 SHA-256。")
             check.require(
                 (step.lon == nil) == (step.lat == nil), "\(path).lon", code: "missing",
@@ -202,8 +202,8 @@ enum OrderDescriptions {
         answers: [.ok(.page(of: .reference("ListedOrder")))], paged: true)
 
     static let one = Operation(
-        .get, "/v1/orders/{id}", "One order with the place to go to", access: .look,
-        answers: [.ok(.reference("ListedOrder"), versioned: true)])
+        .get, "/v1/orders/{id}", "One order with the place to go to and its photos", access: .look,
+        answers: [.ok(.reference("OrderDetail"), versioned: true)])
 
     static let steps = Operation(
         .post, "/v1/orders/{id}/steps", "What the crew observed", access: .roles([.crew]),
@@ -232,12 +232,15 @@ enum OrderDescriptions {
         Schema.Field("based_on", .integer(0...1_000_000), "The order's version that the crew saw."),
         Schema.Field("note", .nullable(.string(maxLength: 2_000)), required: false, "Wanted with `decline`."),
         Schema.Field(
-            "photos", .nullable(.array(of: .string(pattern: "^[0-9a-f]{64}$"), maxItems: 12)), required: false),
+            "photos", .nullable(.array(of: OrderPhoto.digest, maxItems: 12)), required: false,
+            "SHA-256 of photos as the phone sends them, before or after this, to `attachments`."),
         Schema.Field("lon", .nullable(.number(-180...180)), required: false),
         Schema.Field("lat", .nullable(.number(-90...90)), required: false),
     ])
 
     static func define(in document: inout OpenAPIDocument) {
         document.define("ListedOrder", ListedOrder.schema)
+        document.define("OrderPhoto", OrderPhoto.schema)
+        document.define("OrderDetail", OrderDetail.schema)
     }
 }

@@ -7,10 +7,12 @@ import Postgres
 /// to be shown.
 enum CaseDetail {
     /// In the order of `statements`.
-    static let parts = ["reports", "photos", "orders", "steps", "notices", "decisions", "overdue_marks", "timeline"]
+    static let parts = [
+        "reports", "photos", "orders", "steps", "order_photos", "notices", "decisions", "overdue_marks", "timeline",
+    ]
 
     static func statements(_ caseID: Case.ID, crew: Crew.ID?) -> [SQL] {
-        // A crew sees its own orders and steps, and nobody's decisions about other crews.
+        // A crew sees its own orders, steps and photos, and nobody's decisions about other crews.
         let own: SQL = crew.map { "crew_id = \($0)" } ?? "true"
         let crewIsOwn: SQL = crew.map { "t.crew_id = \($0)" } ?? "true"
         return [
@@ -28,7 +30,9 @@ enum CaseDetail {
             """,
             """
             SELECT coalesce(json_agg(row_to_json(p)), '[]'::json)::text FROM (
-                SELECT a.report_id, a.sha256, a.content_type, a.width, a.height, a.bytes, a.taken_at, a.position
+                SELECT a.report_id, a.sha256, a.content_type, a.width, a.height, a.bytes, a.taken_at, a.position,
+                       a.thumbnail_sha256, '/v1/attachments/' || a.sha256 AS url,
+                       '/v1/attachments/' || a.sha256 || '?size=thumbnail' AS thumbnail_url
                 FROM dispatch.report_state s
                 JOIN intake.api_attachment a ON a.report_id = s.report_id AND a.district_id = s.district_id
                 WHERE s.case_id = \(caseID)
@@ -57,6 +61,19 @@ enum CaseDetail {
                 ORDER BY t.received_at, t.step_id
                 LIMIT 500
             ) t
+            """,
+            """
+            SELECT coalesce(json_agg(row_to_json(p)), '[]'::json)::text FROM (
+                SELECT t.attachment_id AS id, t.order_id, t.crew_id, t.kind, t.sha256, t.thumbnail_sha256,
+                       t.source_sha256, t.content_type, t.bytes, t.width, t.height, t.observed_at, t.received_at,
+                       t.taken_at, t.lon, t.lat,
+                       '/v1/orders/' || t.order_id || '/attachments/' || t.sha256 AS url,
+                       '/v1/orders/' || t.order_id || '/attachments/' || t.sha256 || '?size=thumbnail' AS thumbnail_url
+                FROM dispatch.order_attachment t
+                WHERE t.order_id IN (SELECT order_id FROM dispatch.work_order WHERE case_id = \(caseID)) AND (\(crewIsOwn))
+                ORDER BY t.observed_at, t.attachment_id
+                LIMIT 200
+            ) p
             """,
             """
             SELECT coalesce(json_agg(row_to_json(n)), '[]'::json)::text FROM (

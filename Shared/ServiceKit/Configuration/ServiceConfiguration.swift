@@ -52,6 +52,7 @@ public struct ServiceConfiguration: Sendable {
     /// 32 bytes in base64; there for intake and notification.
     public var masterKey: Secret?
     public var smtp: SMTP
+    /// Where photos are kept; there for intake and dispatch, each its own.
     public var attachmentsDirectory: String?
     /// `host:port` of private addresses that webhooks may go to.
     public var webhookPrivateHosts: [String]
@@ -118,7 +119,7 @@ public struct ServiceConfiguration: Sendable {
         self.webhookPrivateHosts = reader.text("SLUICE_WEBHOOK_ALLOW_PRIVATE", default: "")
             .split(separator: ",").map { $0.trimmingBlanks() }
         self.attachmentsDirectory = reader.writableFolder("SLUICE_ATTACHMENTS_DIR")
-        if service == .intake, attachmentsDirectory == nil {
+        if service == .intake || service == .dispatch, attachmentsDirectory == nil {
             _ = reader.required("SLUICE_ATTACHMENTS_DIR", "the folder of uploaded files")
         }
     }

@@ -21,6 +21,11 @@ public struct Query: Sendable {
         self.values = values
     }
 
+    /// The fields of a form, read in the same spirit.
+    public init(fields: [(name: String, value: String)]) {
+        self.values = Dictionary(fields.map { ($0.name, [$0.value]) }, uniquingKeysWith: +)
+    }
+
     private func one(_ name: String) throws(Problem) -> String? {
         guard let all = values[name], let first = all.first else { return nil }
         if all.count > 1 {
