@@ -290,6 +290,7 @@ def test_what_is_not_a_photo_is_refused(city, code, content, statuses):
 @pytest.fixture(scope="module")
 def job(city, stack):
     """An order of a crew's: (crew, order id)."""
+    city.calm("nanshan")
     crews = [city.person(f"crew-nanshan-{number}") for number in range(1, 9)]
     shifts = [(crew, answer.json()["shift_id"]) for crew in crews
               if (answer := crew.act("/v1/shifts", {})).status_code == 201]
