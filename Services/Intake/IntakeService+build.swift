@@ -58,8 +58,10 @@ public struct IntakeService: Sendable {
             manage: ManageAccounts(database: context.http, passwords: passwords, sources: context.sources),
             keyring: keyring
         ).register(router, &document)
-        ContactRoutes(store: ContactStore(database: context.http), master: master, sources: context.sources)
-            .register(router, &document)
+        ContactRoutes(
+            store: ContactStore(database: context.http), eraser: ErasePerson(database: context.http, master: master),
+            master: master, sources: context.sources
+        ).register(router, &document)
         return (router, document)
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import Model
 import Postgres
 import PrivateServers
+import ServiceKit
 import Testing
 
 @testable import IntakeService
@@ -146,5 +147,109 @@ struct ContactTests {
             let connection = try await intake.server.open(role, database: intake.database)
             await #expect(throws: (any Error).self) { try await connection.rows(sql) }
         }
+    }
+
+    // MARK: - Erasing
+
+    private static func administrator(_ intake: RunningIntake) async throws -> String {
+        try await token(intake, .admin, District.city.description)
+    }
+
+    private struct Erased: Decodable { var erasedReports: Int }
+
+    /// Tables of all schemas in which the text stands, in whatever column, also as bytes.
+    private static func tables(_ intake: RunningIntake, holding text: String) async throws -> [String] {
+        let hex = text.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        var found: [String] = []
+        let tables = try await intake.rows(
+            """
+            SELECT c.oid::regclass::text FROM pg_class c
+            WHERE c.relkind = 'r' AND c.relnamespace::regnamespace::text = ANY ($1::text[])
+            """, ["{sluice,\(ServiceName.allCases.map(\.schema).joined(separator: ","))}"])
+        for table in tables.compactMap({ $0[0] }) {
+            let rows = try await intake.rows(
+                "SELECT 1 FROM \(table) t WHERE position($1 in t::text) > 0 OR position($2 in t::text) > 0 LIMIT 1",
+                [text, hex])
+            if !rows.isEmpty { found.append(table) }
+        }
+        return found
+    }
+
+    @Test("an erased person is in no table of any schema, whatever the report, and the log says who did it and why")
+    func erasing() async throws {
+        let intake = try await RunningIntake.shared()
+        let number = "1390" + String(Int.random(in: 1_000_000...9_999_999))
+        var ids: [String] = []
+        // The same person from two districts, once as they write it on paper.
+        for (lon, phone) in [(114.012, number), (114.08, "\(number.prefix(3)) \(number.dropFirst(3))")] {
+            var report = ReportTests.routine
+            report["lon"] = lon
+            report["contact"] = ["name": "欧阳抹除", "phone": phone, "email": "erase-\(number)@example.org"]
+            ids.append(try await intake.post("/v1/reports", report).json(ReportTests.Receipt.self).id)
+        }
+        var other = ReportTests.routine
+        other["contact"] = ["name": "欧阳抹除", "phone": "13700000001"]
+        let kept = try await intake.post("/v1/reports", other).json(ReportTests.Receipt.self).id
+        let sealed = try await intake.rows(
+            "SELECT encode(sealed, 'hex'), encode(wrapped_key, 'hex'), encode(lookup_hash, 'hex') "
+                + "FROM intake.contact JOIN intake.person USING (person_id) WHERE report_id = $1", [ids[1]])
+        let secrets = try sealed[0].map { try #require($0) }
+        let administrator = try await Self.administrator(intake)
+        let path = "/v1/contacts/\(ids[0])/erase"
+        let purpose = ["purpose": "当事人要求删除"]
+        let key = UUID().uuidString
+        let answer = try await intake.post(path, purpose, key: key, token: administrator)
+        #expect(try answer.json(Erased.self).erasedReports == 2)
+        #expect(try await intake.post(path, purpose, key: key, token: administrator).bytes == answer.bytes)
+        #expect(try await intake.post(path, purpose, token: administrator).json(Erased.self).erasedReports == 0)
+
+        for secret in ["欧阳抹除", number, "erase-\(number)@example.org"] + secrets {
+            #expect(try await Self.tables(intake, holding: secret).isEmpty, "\(secret)")
+        }
+        let dispatcher = try await Self.token(intake, .dispatcher, SmallCity.second)
+        #expect(try await intake.post("/v1/contacts/\(ids[1])/look", Self.call, token: dispatcher).status == 410)
+        // Somebody else of that name is somebody else.
+        let first = try await Self.token(intake, .dispatcher, SmallCity.first)
+        #expect(try await intake.post("/v1/contacts/\(kept)/look", Self.call, token: first).status == 200)
+        let log = try await intake.rows(
+            "SELECT act, purpose FROM intake.contact_look WHERE report_id = ANY ($1::uuid[]) ORDER BY look_id",
+            ["{\(ids.joined(separator: ","))}"])
+        #expect(log == [["erase", "当事人要求删除"], ["erase", "当事人要求删除"], ["look", "回电核实位置"]])
+    }
+
+    @Test("a name alone is many people's: only this report's is erased")
+    func erasingName() async throws {
+        let intake = try await RunningIntake.shared()
+        var ids: [String] = []
+        for _ in 0..<2 {
+            var report = ReportTests.routine
+            report["contact"] = ["name": "王同名"]
+            ids.append(try await intake.post("/v1/reports", report).json(ReportTests.Receipt.self).id)
+        }
+        let answer = try await intake.post(
+            "/v1/contacts/\(ids[0])/erase", ["purpose": "当事人要求删除"], token: try await Self.administrator(intake))
+        #expect(try answer.json(Erased.self).erasedReports == 1)
+        let dispatcher = try await Self.token(intake, .dispatcher, SmallCity.first)
+        for (id, status) in zip(ids, [410, 200]) {
+            #expect(try await intake.post("/v1/contacts/\(id)/look", Self.call, token: dispatcher).status == status)
+        }
+    }
+
+    @Test("only administrators of the whole city erase, and say why")
+    func erasingRefused() async throws {
+        let intake = try await RunningIntake.shared()
+        let path = "/v1/contacts/\(try await Self.report(intake))/erase"
+        let purpose = ["purpose": "当事人要求删除"]
+        for (role, district) in [
+            (Role.dispatcher, SmallCity.first), (.manager, SmallCity.first), (.admin, SmallCity.first),
+        ] {
+            let token = try await Self.token(intake, role, district)
+            #expect(try await intake.post(path, purpose, token: token).status == 403)
+        }
+        #expect(try await intake.post(path, purpose).status == 401)
+        let administrator = try await Self.administrator(intake)
+        #expect(try await intake.post(path, ["purpose": ""], token: administrator).blamed == ["purpose"])
+        let none = try await intake.post("/v1/reports", ReportTests.routine).json(ReportTests.Receipt.self).id
+        #expect(try await intake.post("/v1/contacts/\(none)/erase", purpose, token: administrator).status == 404)
     }
 }

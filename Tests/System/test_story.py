@@ -39,7 +39,7 @@ def figures(manager, **area):
 
 
 def test_an_emergency_from_the_first_report_to_the_indicator(
-        city, dispatcher, street_hook, hook, mailbox, on_shift, tmp_path):
+        city, stack, dispatcher, street_hook, hook, mailbox, on_shift, tmp_path):
     crew = on_shift("crew-futian-3")
     manager = city.person("manager")
     place = {"lon": 114.024 + secrets.randbelow(20_000) * 1e-6, "lat": 22.525 + secrets.randbelow(20_000) * 1e-6}  # in Shatou
@@ -173,6 +173,21 @@ def test_an_emergency_from_the_first_report_to_the_indicator(
     assert over.json()["code"] == "link_withdrawn"
     # Received and filed may bear the same time; what was first stands first.
     assert facts[:3] == ["received", "filed", "dispatched"] and facts[-1] == "closed", facts
+
+
+    # The resident asks to be forgotten. The case stays; who reported it stands nowhere, in no service's tables.
+    admin = city.person("admin")
+    assert admin.done(f"/v1/contacts/{receipt['id']}/erase", {"purpose": "the resident asked for it"})["erased_reports"] >= 1
+    for table in stack.rows(
+            "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text"
+            " IN ('sluice', 'intake', 'dispatch', 'gis', 'scoring', 'notification')"):
+        for secret in (phone, name, "wang@example.org"):
+            found = stack.value(
+                f"SELECT count(*) FROM {table['name']} t WHERE position(%s in t::text) > 0"
+                " OR position(encode(convert_to(%s, 'UTF8'), 'hex') in t::text) > 0", secret, secret)
+            assert found == 0, f"{table['name']} holds {secret}"
+    assert dispatcher.act(f"/v1/contacts/{receipt['id']}/look", {"purpose": "call back"}).status_code == 410
+    assert dispatcher.seen(f"/v1/cases/{case_id}")["state"] == "closed"
 
 
 def test_a_routine_request_waits_its_turn_and_is_done(city, dispatcher, on_shift, hook):

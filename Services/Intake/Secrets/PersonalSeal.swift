@@ -16,6 +16,9 @@ public struct Contact: Codable, Sendable, Hashable {
 
     public var isEmpty: Bool { name == nil && phone == nil && email == nil }
 
+    /// A number or an address is one person's; a name alone is many people's.
+    var isReachable: Bool { phone != nil || email != nil }
+
     /// What tells one person from another: the telephone number's digits, else the mail address in lower case.
     var lookupText: String {
         if let phone { return "phone " + phone.filter(\.isNumber) }
