@@ -109,7 +109,7 @@ struct CanaryTests {
         try await Self.with(text) { stage in
             let service = try IntakeService(stage.context)
             #expect(service.settings.canaryRate == rate)
-            #expect(service.services().count == (rate > 0 ? 5 : 4))
+            #expect(service.services().count == (rate > 0 ? 6 : 5))
         }
     }
 
