@@ -9,7 +9,7 @@ struct DispatchSettings: Sendable {
     /// How often the queue is looked at though nobody called.
     var claimInterval = Duration.milliseconds(250)
     /// Milliseconds of the lane's own time.
-    var pressure = LaneSignalWriter.Bounds(calm: 15, bound: 60)
+    var pressure = LaneSignalWriter.Bounds(calm: 25, bound: 100)
 
     /// Minutes east of UTC that cameras without a zone are taken to show.
     var cameraZoneMinutes = 480

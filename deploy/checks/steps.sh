@@ -59,6 +59,11 @@ if wanted chaos && [ -d Tests/System/chaos ]; then
         $((chaos_minutes * 60 + 900)) python,stack \
         "${pytest[@]}" --timeout=$((chaos_minutes * 60 + 800)) Tests/System/chaos --junitxml="$RESULTS/chaos.long.xml"
 fi
+# Only that each of them runs, with release binaries; the figures come from the full size.
+if wanted smoke; then
+    step smoke "every benchmark, a few seconds each" 1500 packages \
+        Tests/Benchmarks/run --size smoke memory start lane bound throughput rest
+fi
 if wanted benchmarks && [ -x Tests/Benchmarks/run ]; then
     step benchmarks "ratios of the design's table" 7200 stack Tests/Benchmarks/run
 fi
