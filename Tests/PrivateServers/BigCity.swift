@@ -26,9 +26,9 @@ public struct BigCity: Sendable {
     public static func with<T: Sendable>(
         _ service: ServiceName, _ body: @Sendable (BigCity) async throws -> T
     ) async throws -> T {
-        let server = try PrivatePostgres.shared()
+        let server = try PrivatePostgres.apart()
         let database = try await server.bigDatabase()
-        return try await ServiceStage.with(service, database: database) { stage in
+        return try await ServiceStage.with(service, on: server, database: database) { stage in
             let tables = try await stage.admin.rows(
                 """
                 SELECT relnamespace::regnamespace || '.' || relname FROM pg_class

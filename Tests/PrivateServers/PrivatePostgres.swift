@@ -11,9 +11,16 @@ public final class PrivatePostgres: Sendable {
     public static let passwords = Dictionary(uniqueKeysWithValues: Bootstrap.loginRoles.map { ($0, "of-\($0)") })
 
     private static let common = Mutex<PrivatePostgres?>(nil)
+    private static let other = Mutex<PrivatePostgres?>(nil)
 
-    public static func shared() throws -> PrivatePostgres {
-        try common.withLock { server in
+    public static func shared() throws -> PrivatePostgres { try started(common) }
+
+    /// A second one, for what would disturb the tests on the first: a long transaction holds back the horizon of all
+    /// databases of a server.
+    static func apart() throws -> PrivatePostgres { try started(other) }
+
+    private static func started(_ place: borrowing Mutex<PrivatePostgres?>) throws -> PrivatePostgres {
+        try place.withLock { server in
             if let server { return server }
             let started = try PrivatePostgres()
             server = started

@@ -27,10 +27,10 @@ public struct ServiceStage: Sendable {
 
     /// On a database that is there already.
     static func with<T: Sendable>(
-        _ service: ServiceName, database: String, _ body: @Sendable (ServiceStage) async throws -> T
+        _ service: ServiceName, on server: PrivatePostgres, database: String,
+        _ body: @Sendable (ServiceStage) async throws -> T
     ) async throws -> T {
-        let server = try PrivatePostgres.shared()
-        return try await server.inTurn { try await with(service, [:], on: server, database: database, body) }
+        try await server.inTurn { try await with(service, [:], on: server, database: database, body) }
     }
 
     private static func with<T: Sendable>(

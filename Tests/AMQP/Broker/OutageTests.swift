@@ -98,6 +98,42 @@ extension BrokerTests {
             }
         }
 
+        /// Half a million with SLUICE_LONG_TESTS, which `deploy/test full` sets.
+        @Test(
+            "a backlog through two crashes: no more comes than was asked for, and memory stays flat (zulip/zulip#20243)"
+        )
+        func aBacklogDoesNotFloodTheConsumer() async throws {
+            let count = ProcessInfo.processInfo.environment["SLUICE_LONG_TESTS"] == nil ? 20_000 : 500_000
+            let broker = BrokerFixture.shared
+            try await broker.start()
+            let place = Place()
+            for _ in 0..<count / 5_000 { try await ConsumerLife.publish(5_000, to: place) }
+            try await withConsumer(configuration(heartbeat: .seconds(30)), place, prefetch: 50) { consumer in
+                #expect(await consumer.nextBatch(max: 1_000, within: .seconds(60)).count <= 50)
+                let before = Self.anonymousKilobytes()
+                for _ in 1...2 {
+                    try await broker.crash()
+                    #expect(await eventually { !consumer.isAttached })
+                    try await broker.start()
+                    #expect(await consumer.waitUntilAttached(within: .seconds(120)))
+                    let listed = try await broker.control("-q", "list_consumers", "queue_name", "prefetch_count")
+                    #expect(listed.contains("\(place.queue)\t50"), "as the broker sees it: \(listed)")
+                    let first = await consumer.nextBatch(max: 1_000, within: .seconds(60))
+                    #expect(!first.isEmpty && first.count <= 50)
+                    // Nobody takes any more for a while: what the broker would push would be here by then.
+                    try await Task.sleep(for: .seconds(2))
+                    #expect(await consumer.nextBatch(max: 1_000, within: .zero).count <= 50 - first.count)
+                }
+                #expect(Self.anonymousKilobytes() - before < 32_768)
+            }
+        }
+
+        private static func anonymousKilobytes() -> Int {
+            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
+            return line?.split(separator: " ").compactMap { Int($0) }.first ?? 0
+        }
+
         @Test(
             "a memory alarm blocks publishers, is seen, and stops no acknowledgement (spring-projects/spring-amqp#673)")
         func anAlarmIsShownAndConsumersGoOn() async throws {
