@@ -45,6 +45,28 @@ struct OrderStepTests {
         }
     }
 
+    @Test("Steps come late: after the order was taken back, and after the crew's loan to its district is over")
+    func afterTheLoan() async throws {
+        try await scene { scene in
+            let order = try await scene.order()
+            try await scene.stage.releases.silence(emergency: true, after: .zero)
+            // As if it had been lent, and the loan were over: its home is elsewhere.
+            for table in ["crew", "crew_slot", "crew_member", "crew_position"] {
+                try await scene.stage.admin.run(
+                    "UPDATE dispatch.\(table) SET district_id = '\(scene.stage.otherDistrict)' WHERE crew_id = '\(scene.crew)'"
+                )
+            }
+            let answer = try await scene.send(order, Steps.body([Steps.step("accept"), Steps.step("note", note: "x")]))
+            #expect(answer.status == 200, "\(answer.text)")
+            #expect(answer.items("steps").count == 2)
+            #expect(try await scene.stage.count("SELECT count(*) FROM dispatch.order_step") == 2)
+            // Nobody else's order is shown that way.
+            let stranger = try await scene.caller.post(
+                "/v1/orders/\(UUID())/steps", scene.token, Steps.body([Steps.step("accept")]), key: UUID().uuidString)
+            #expect(stranger.status == 404)
+        }
+    }
+
     @Test("A whole job in one batch: times, case, crew and clocks follow")
     func whole() async throws {
         try await scene { scene in

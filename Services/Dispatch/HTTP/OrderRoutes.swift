@@ -110,13 +110,16 @@ struct OrderRoutes: Sendable {
         let body = try await request.jsonBody(limit: 256 << 10)
         let batch = try Self.checked(try body.decode(Batch.self), now: desk.sources.now())
         let key = try Idempotency.read(request, context, body: body.bytes)
-        let crew = try await desk.crew(of: claims)
+        var crew = try await desk.crew(of: claims)
+        // A phone sends when it can: by then the order may be another's, and the loan that it came with over.
+        let own = try await desk.database.query(OwnOrder.find(orderID, of: claims.sub), scope: .none).first
+        if let own = try own.map({ try OwnOrder($0) }) { crew.districts.append(own.districtID.rawValue) }
         return try await desk.once(
             key,
             answer: { (answer: CrewSteps.Answer) in
                 try StoredResponse(.ok, headers: .version(answer.order.version), json: StepsAnswer(answer))
             },
-            { claim, complete in
+            { [crew] claim, complete in
                 try await steps.take(
                     batch, order: orderID, crew: crew, account: claims.sub, trace: context.traceparent, claim: claim,
                     complete: complete)
