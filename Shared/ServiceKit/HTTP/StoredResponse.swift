@@ -1,7 +1,7 @@
 import Crypto
-import FoundationEssentials
 public import HTTPTypes
 public import Hummingbird
+import Model
 import NIOCore
 
 /// An answer that is complete before its transaction commits, so that it can be stored with it and given again.
@@ -16,13 +16,12 @@ public struct StoredResponse: Sendable, Hashable {
         self.body = body
     }
 
-    /// A JSON answer.
+    /// A JSON answer. The same value gives the same bytes: what is stored for a repeated request and what is sent now are
+    /// made at two times.
     public init(_ status: HTTPResponse.Status, headers: HTTPFields = [:], json value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
         var headers = headers
         headers[.contentType] = "application/json; charset=utf-8"
-        self.init(status, headers: headers, body: Array(try encoder.encode(value)))
+        self.init(status, headers: headers, body: try JSONBytes.encode(value))
     }
 
     public var response: Response {
