@@ -65,7 +65,7 @@ struct PlanTests {
                     CrewScope.find(Account.ID(BigCity.id("a", 13))),
                 ]
             let http = city.stage.context.http
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofDistrict, on: http, scope: .districts(districts)), of: ofDistrict.count,
                 in: city, role: "sluice_dispatch_http")
             // Somebody of the whole city, each of its ten districts by an index of its own; a rare wish may walk a district.
@@ -78,7 +78,7 @@ struct PlanTests {
                     OrderStore.list(OrderFilter(limit: 51)),
                     OrderStore.list(OrderFilter(crew: sample.crew, open: true, limit: 51)),
                 ]
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofCity, on: http, scope: .city), of: ofCity.count, in: city,
                 role: "sluice_dispatch_http", limit: 45_000)
         }
@@ -115,7 +115,7 @@ struct PlanTests {
                     ReportStateStore.move(from: sample.caseID, to: sample.caseID), DueStore.marks(of: [sample.caseID]),
                     DueStore.withdraw(sample.caseID, .respond, reason: Reason("test", zh: "", en: ""), now: sample.now),
                 ] + CaseStore.update([changed]) + OrderStore.update([order]) + DueStore.set([changed])
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: http, scope: scope), of: statements.count, in: city,
                 role: "sluice_dispatch_http")
         }
@@ -146,7 +146,7 @@ struct PlanTests {
                     "SELECT dispatch.purge_canaries(clock_timestamp() - interval '2 minutes')",
                 ] + DueStore.dropOrphans([sample.caseID]) + CanaryStore.finish
             let background = city.stage.context.background
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: background, scope: .all), of: statements.count, in: city,
                 role: "sluice_dispatch_bg")
             // With a thousand crews, and a queue of twenty thousand.
@@ -154,7 +154,7 @@ struct PlanTests {
                 QueueStore.firstEmergencies(passingOver: []),
                 QueueStore.firstEmergencies(passingOver: [], canary: true), QueueStore.routineHead(limit: 200),
             ]
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(
                     of: claims, before: [QueueStore.pinnedPlans], on: city.stage.context.lane, scope: .all),
                 of: claims.count, in: city, role: "sluice_dispatch_bg", limit: 6_000)
@@ -196,7 +196,7 @@ struct PlanTests {
                         city.stage.context.sources.now() - .seconds(86_400)..<city.stage.context.sources.now(),
                         announcing: false)
                 }
-            expectGoodPlans(plans, of: pinned.count + statements.count, in: city, role: "sluice_dispatch_bg")
+            try expectGoodPlans(plans, of: pinned.count + statements.count, in: city, role: "sluice_dispatch_bg")
             // Counted up to a bound in each of the ten districts.
             let look = try await city.plans { _ = try await OutboxState.look(at: .dispatch, in: background) }
             #expect(look.faults(big: city.bigTables, limit: 10 * OutboxState.countedTo).isEmpty)

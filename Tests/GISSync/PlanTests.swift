@@ -40,11 +40,11 @@ struct PlanTests {
             let http = city.stage.context.http
             let districts = [Self.district.rawValue]
             let ofDistrict = statements(districts)
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofDistrict, on: http, scope: .districts(districts)), of: ofDistrict.count,
                 in: city, role: "sluice_gis_http")
             let ofCity = statements(nil)
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofCity, on: http, scope: .city), of: ofCity.count, in: city,
                 role: "sluice_gis_http")
         }
@@ -60,7 +60,7 @@ struct PlanTests {
                     ImportStore.waiting, ImportStore.abandoned, ImportStore.take(id),
                     ImportStore.writeChunk(id, district: Self.district, profile: profile, after: 0, through: 500),
                 ] + ImportStore.close(id, error: nil)
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: city.stage.context.background, scope: .all),
                 of: statements.count, in: city, role: "sluice_gis_bg")
         }

@@ -62,7 +62,7 @@ struct PlanTests {
             }
             // Statements of functions are among them: a tracking code is found by one.
             #expect(plans.contains { $0.statement.contains("intake.tracking t") })
-            expectGoodPlans(plans, of: 20, in: city, role: "sluice_intake_http")
+            try expectGoodPlans(plans, of: 20, in: city, role: "sluice_intake_http")
             // What is known by its id lies in one month.
             let one = plans.filter { $0.statement.contains("FROM intake.report r") }
             #expect(!one.isEmpty && one.allSatisfy { $0.tables.count { $0.hasPrefix("intake.report") } == 1 })
@@ -81,11 +81,11 @@ struct PlanTests {
                 SessionStore.endAll(of: account, as: .signedOutEverywhere, now: now),
                 SessionStore.forgive([UInt8](repeating: 1, count: 32)),
             ]
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ending, on: city.stage.context.http, scope: .none), of: ending.count, in: city,
                 role: "sluice_intake_http")
             let background: [SQL] = ["SELECT intake.purge_canaries(clock_timestamp() - interval '2 minutes')"]
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: background, on: city.stage.context.background, scope: .all),
                 of: background.count, in: city, role: "sluice_intake_bg")
         }

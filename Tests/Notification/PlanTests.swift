@@ -43,7 +43,7 @@ struct PlanTests {
                 ] + NoticeViews.one(notice, districts: districts, offices: nil)
                 + NoticeViews.one(notice, districts: districts, offices: [Self.office])
             let http = city.stage.context.http
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: http, scope: .districts(districts)), of: statements.count,
                 in: city, role: "sluice_notification_http")
             let ofCity =
@@ -51,7 +51,7 @@ struct PlanTests {
                     NoticeViews.list(.init(), before: nil, limit: 50),
                     NoticeViews.list(.init(caseID: caseID), before: nil, limit: 50),
                 ] + NoticeViews.one(notice, districts: nil, offices: nil)
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofCity, on: http, scope: .city), of: ofCity.count, in: city,
                 role: "sluice_notification_http")
         }
@@ -83,7 +83,7 @@ struct PlanTests {
                 ] + NoticeStore.withdraw([notice])
                 + DeliveryStore.delivered(delivery, lease: lease, notice: Notice.ID(notice))
                 + DeliveryStore.failed(delivery, lease: lease, notice: Notice.ID(notice))
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: city.stage.context.background, scope: .all),
                 of: statements.count, in: city, role: "sluice_notification_bg")
         }

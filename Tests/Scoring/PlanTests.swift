@@ -41,11 +41,11 @@ struct PlanTests {
             }
             let http = city.stage.context.http
             let ofDistrict = statements([Self.district.rawValue])
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofDistrict, on: http, scope: .districts([Self.district.rawValue])),
                 of: ofDistrict.count, in: city, role: "sluice_scoring_http")
             let ofCity = statements(nil)
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: ofCity, on: http, scope: .city), of: ofCity.count, in: city,
                 role: "sluice_scoring_http")
         }
@@ -62,7 +62,7 @@ struct PlanTests {
                 HistoryStore.rows(source, from: "0", to: "\(Int64.max)", after: nil, limit: 500),
                 HistoryStore.rows(source, from: "0", to: "\(Int64.max)", after: (mark, UUID()), limit: 500),
             ]
-            expectGoodPlans(
+            try expectGoodPlans(
                 try await city.plans(of: statements, on: city.stage.context.background, scope: .all),
                 of: statements.count, in: city, role: "sluice_scoring_bg", limit: 5_000)
         }
