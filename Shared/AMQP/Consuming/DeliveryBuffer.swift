@@ -64,10 +64,8 @@ final class DeliveryBuffer: Sendable {
             state.lastID += 1
             return (Self.take(most, from: &state.deliveries), state.lastID)
         }
-        guard ready.isEmpty, !isFinished else { return ready }
-        let timer = time.map { time in
-            eventLoop.scheduleTask(in: TimeAmount(time)) { self.giveUp(id) }
-        }
+        guard ready.isEmpty, !isFinished, time != .zero else { return ready }
+        var timer: Scheduled<Void>?
         defer { timer?.cancel() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -77,7 +75,12 @@ final class DeliveryBuffer: Sendable {
                     state.waiters.append(Waiter(id: id, most: most, continuation: continuation))
                     return nil
                 }
-                if let batch { continuation.resume(returning: batch) }
+                if let batch {
+                    continuation.resume(returning: batch)
+                } else if let time {
+                    // Not before it is in line: a timer that finds nobody there would leave it waiting without end.
+                    timer = eventLoop.scheduleTask(in: TimeAmount(time)) { self.giveUp(id) }
+                }
             }
         } onCancel: {
             giveUp(id)

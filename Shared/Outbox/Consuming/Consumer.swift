@@ -116,10 +116,11 @@ public struct Consumer: Service {
             while !amqp.isStopped && !Task.isCancelled {
                 let room = settings.batch - kept.count - waiting.count
                 if room > 0 {
-                    // A neighbour's transaction lasts some 20 ms: what it kept is tried with what comes meanwhile.
-                    let deliveries = await amqp.nextBatch(
-                        max: room,
-                        within: kept.isEmpty && waiting.isEmpty ? .seconds(5) : settings.gatherTime)
+                    // A neighbour's transaction lasts some 20 ms: what it kept is tried with what comes meanwhile. What is
+                    // left of a parcel waits for nothing.
+                    let patience: Duration =
+                        waiting.isEmpty ? (kept.isEmpty ? .seconds(5) : settings.gatherTime) : .zero
+                    let deliveries = await amqp.nextBatch(max: room, within: patience)
                     waiting += deliveries.flatMap { Message.messages(of: $0) }
                 }
                 let fitting = min(waiting.count, max(1, settings.batch - kept.count))
