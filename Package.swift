@@ -68,9 +68,11 @@ var targets: [Target] = [
 
     tests("Model", ["Model"]),
     tests("Rules", ["Rules", "Model"]),
-    tests("Postgres", ["Postgres", logging]),
-    tests("AMQP", ["AMQP", logging, lifecycle] + nio),
-    tests("Outbox", ["Outbox", "Model", "Postgres", "AMQP", logging, lifecycle] + nio),
+    // Servers of the tests' own: processes that end with the test's, and that can be stopped for sure.
+    .target(name: "PrivateProcesses", path: "Tests/PrivateProcesses", swiftSettings: settings),
+    tests("Postgres", ["PrivateProcesses", "Postgres", logging]),
+    tests("AMQP", ["PrivateProcesses", "AMQP", logging, lifecycle] + nio),
+    tests("Outbox", ["PrivateProcesses", "Outbox", "Model", "Postgres", "AMQP", logging, lifecycle] + nio),
 ]
 
 // MARK: - Services

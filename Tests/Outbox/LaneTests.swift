@@ -15,7 +15,7 @@ extension ServerTests {
                 let intake = await Station(city, .intake)
                 let consumer = await city.consume(.emergency, Deciding(schema: "dispatch"))
                 try await eventually("everything is up") { intake.isConnected && consumer.currentHealth.isAttached }
-                try city.servers.signalBroker(SIGSTOP)
+                try await city.servers.freezeBroker()
                 do {
                     try await intake.announce((0..<20).map { _ in City.report(.emergency) })
                     try await eventually("all have their effect") { try await city.count("dispatch.effect") == 20 }
@@ -25,10 +25,10 @@ extension ServerTests {
                     }
                     #expect(try await city.count("intake.emergency_outbox", where: "confirmed_at IS NULL") == 20)
                 } catch {
-                    try city.servers.signalBroker(SIGCONT)
+                    try city.servers.thawBroker()
                     throw error
                 }
-                try city.servers.signalBroker(SIGCONT)
+                try city.servers.thawBroker()
                 try await eventually("the broker confirms and the rows go") {
                     try await city.count("intake.emergency_outbox") == 0
                 }

@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import PrivateProcesses
 import Testing
 
 /// What a server, a network or an operator can do to a client. Sources: the rows of the fault catalogue named.
@@ -50,7 +51,7 @@ struct FaultTests {
         configuration.connectTimeout = .seconds(1)
         try await withClient(configuration, shared: 2, exclusive: 1) { client in
             try await client.query("INSERT INTO a VALUES (0)")
-            try await server.signal(SIGSTOP)
+            let frozen = try await server.freeze()
             await withTaskGroup(of: Void.self) { group in
                 for n in 1...200 {
                     group.addTask {
@@ -66,7 +67,7 @@ struct FaultTests {
                     }
                 }
             }
-            try await server.signal(SIGCONT)
+            thaw(frozen)
             try await eventually { (try? await client.query("SELECT 1")) != nil }
         }
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import PrivateProcesses
 import Testing
 
 @Suite("LISTEN", .serialized, .timeLimit(.minutes(2)))
@@ -65,10 +66,10 @@ struct ListenTests {
                           AND pid <> pg_backend_pid()
                         """)
                     frozen = pid_t(try #require(rows.first).decode(0, as: Int32.self))
-                    kill(try #require(frozen), SIGSTOP)
+                    try await freeze([try #require(frozen)])
                 case .degraded(let error): #expect(error.kind == .timeout)
                 case .listening:
-                    kill(try #require(frozen), SIGCONT)
+                    thaw([try #require(frozen)])
                     return
                 case .notification: Issue.record("nothing was notified")
                 }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Logging
+import PrivateProcesses
 
 @testable import Postgres
 
@@ -93,8 +94,11 @@ final class TestServer: Sendable {
         return [main] + children.split(separator: "\n").compactMap { pid_t($0) }
     }
 
-    func signal(_ signal: Int32) async throws {
-        try await Self.offPool { for process in self.processes { kill(process, signal) } }
+    /// Stops all of it as SIGSTOP does; answers with what `thaw` takes.
+    func freeze() async throws -> [pid_t] {
+        let processes = try await Self.offPool { self.processes }
+        try await PrivateProcesses.freeze(processes)
+        return processes
     }
 
     /// SIGKILL to all of it, and a wait until nothing of it is left.

@@ -1,16 +1,16 @@
 import Foundation
 
-/// A shell that runs a script with a pipe of ours as its input, so that it notices our end.
+/// A shell that runs a script with a pipe of ours as its input, so that it notices our end, however that comes.
 ///
 /// Started with `posix_spawn` and an empty signal mask: a shell that inherits the blocked signals of a worker thread
 /// never hears that its own children ended.
-struct GuardianProcess: Sendable {
+public struct Guardian: Sendable {
     private let processID: pid_t
     private let input: Int32
 
-    init(script: String) throws {
+    public init(script: String) throws {
         var pipe: [Int32] = [0, 0]
-        guard Foundation.pipe(&pipe) == 0 else { throw BrokerFailure(reason: "no pipe") }
+        guard Foundation.pipe(&pipe) == 0 else { throw ProcessFailure("no pipe") }
         // A command that is run later must not keep the pipe open past this process.
         for end in pipe { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
@@ -37,17 +37,22 @@ struct GuardianProcess: Sendable {
         var processID: pid_t = 0
         guard posix_spawn(&processID, "/bin/sh", &actions, &attributes, &arguments, environ) == 0 else {
             close(pipe[1])
-            throw BrokerFailure(reason: "no process")
+            throw ProcessFailure("no process")
         }
         self.processID = processID
         input = pipe[1]
     }
 
     /// Says a last word, ends the script's input and waits for its end.
-    func finish(saying word: String) {
+    public func finish(saying word: String) {
         _ = word.withCString { write(input, $0, strlen($0)) }
         close(input)
         var status: Int32 = 0
         waitpid(processID, &status, 0)
     }
+}
+
+public struct ProcessFailure: Error, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
 }

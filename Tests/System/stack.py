@@ -152,12 +152,23 @@ class Stack:
         return [first, *map(int, children.stdout.split())]
 
     def pause(self, name):
-        """SIGSTOP; answers with the pids, since a stopped database's children are found only while it runs."""
+        """SIGSTOP, until no thread runs any more; answers with the pids, since a stopped database's children are found
+        only while it runs."""
         pids = self.pids(name)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: all(map(self.is_stopped, pids)), 30, every=0.002, why=f"{name} stands still")
         return pids
+
+    @staticmethod
+    def is_stopped(pid):
+        """Or ended."""
+        for file in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if file.read_text().rsplit(")", 1)[1].split()[0] not in "TZX":
+                    return False
+        return True
 
     @staticmethod
     def resume(pids):
@@ -194,9 +205,9 @@ class Stack:
     def secret(self, name):
         return (self.home / "secrets" / name).read_text().strip()
 
-    def connect(self, role="postgres", secret="postgres-superuser", **options):
+    def connect(self, role="postgres", secret="postgres-superuser", dbname="sluice", **options):
         return psycopg.connect(
-            host="127.0.0.1", port=self.base + 1, dbname="sluice", user=role, password=self.secret(secret),
+            host="127.0.0.1", port=self.base + 1, dbname=dbname, user=role, password=self.secret(secret),
             connect_timeout=10, row_factory=dict_row, autocommit=True, **options)
 
     def rows(self, sql, *values):

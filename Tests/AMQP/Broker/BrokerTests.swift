@@ -10,8 +10,10 @@ import Testing
 struct BrokerTests {
     static let loops = MultiThreadedEventLoopGroup.singleton
 
+    /// Heartbeats are far apart unless a test is about them: a disk that stands still for two of them would end a publish
+    /// as unknown.
     static func configuration(
-        heartbeat: Duration = .seconds(1), frameMax: Int = 131_072, name: String = "test"
+        heartbeat: Duration = .seconds(10), frameMax: Int = 131_072, name: String = "test"
     ) -> AMQPConfiguration {
         AMQPConfiguration(
             hosts: [.init("127.0.0.1", port: BrokerFixture.shared.port)], user: BrokerFixture.user,

@@ -24,8 +24,8 @@ extension BrokerTests {
                 try await withConsumer(settings, place) { consumer in
                     try #require(await publisher.waitUntilConnected(within: .seconds(10)))
                     try #require(await consumer.waitUntilAttached(within: .seconds(10)))
-                    broker.signal(SIGSTOP)
-                    defer { broker.signal(SIGCONT) }
+                    try await broker.freeze()
+                    defer { broker.thaw() }
                     // One in flight, one in line behind it.
                     for _ in 0..<2 {
                         await cancelled {
@@ -36,7 +36,7 @@ extension BrokerTests {
                     }
                     await cancelled { #expect(await consumer.nextBatch(max: 1).isEmpty) }
                     await cancelled { for await _ in consumer.deliveries { Issue.record("nothing was sent") } }
-                    broker.signal(SIGCONT)
+                    broker.thaw()
                     let afterwards = await publisher.publish(
                         exchange: place.exchange, routingKey: "key", properties: .init(messageID: "after"), body: [])
                     #expect(afterwards == .confirmed)

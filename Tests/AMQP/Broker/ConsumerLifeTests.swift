@@ -136,6 +136,7 @@ extension BrokerTests {
             try await BrokerFixture.shared.start()
             let place = Place()
             try await Self.publish(1, to: place)
+            try await BrokerFixture.shared.control("eval", "application:set_env(rabbit, consumer_timeout, 3000).")
             try await withConsumer(configuration(), place) { consumer in
                 let late = try #require(await consumer.nextBatch(max: 1, within: .seconds(10)).first)
                 let again = try #require(await consumer.nextBatch(max: 1, within: .seconds(40)).first)
@@ -145,6 +146,8 @@ extension BrokerTests {
                 #expect(consumer.state == .connected)
                 #expect(await consumer.nextBatch(max: 1, within: .milliseconds(300)).isEmpty)
             }
+            // Everybody else has half an hour, as usual.
+            try await BrokerFixture.shared.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
         }
 
         @Test func aGracefulStopFinishesWhatIsInHandAndReturnsTheRest() async throws {

@@ -113,7 +113,8 @@ extension BrokerTests {
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let loop = group.next()
             let publisher = AMQPPublisher(
-                configuration: configuration(), topology: place.topology, eventLoop: loop, logger: BrokerTests.logger)
+                configuration: configuration(heartbeat: .seconds(1)), topology: place.topology, eventLoop: loop,
+                logger: BrokerTests.logger)
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { try await publisher.run() }
                 try #require(await publisher.waitUntilConnected(within: .seconds(10)))

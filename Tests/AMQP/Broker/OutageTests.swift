@@ -9,10 +9,10 @@ extension BrokerTests {
             let broker = BrokerFixture.shared
             try await broker.start()
             let place = Place()
-            try await withPublisher(configuration(), place.topology) { publisher in
+            try await withPublisher(configuration(heartbeat: .seconds(1)), place.topology) { publisher in
                 try #require(await publisher.waitUntilConnected(within: .seconds(10)))
-                broker.signal(SIGSTOP)
-                defer { broker.signal(SIGCONT) }
+                try await broker.freeze()
+                defer { broker.thaw() }
                 await withTaskGroup(of: PublishOutcome.self) { group in
                     for number in 0..<50 {
                         group.addTask {
@@ -30,7 +30,7 @@ extension BrokerTests {
                 let meanwhile = await publisher.publish(
                     exchange: place.exchange, routingKey: "key", properties: .init(), body: [])
                 #expect(meanwhile == .unknown)
-                broker.signal(SIGCONT)
+                broker.thaw()
                 #expect(await publisher.waitUntilConnected(within: .seconds(20)))
                 let afterwards = await publisher.publish(
                     exchange: place.exchange, routingKey: "key", properties: .init(), body: [])
@@ -47,10 +47,10 @@ extension BrokerTests {
                 try #require(await consumer.waitUntilAttached(within: .seconds(10)))
                 try await withPublisher(configuration(heartbeat: .seconds(20)), place.topology) { publisher in
                     try #require(await publisher.waitUntilConnected(within: .seconds(10)))
-                    broker.signal(SIGSTOP)
+                    try await broker.freeze()
                 }
             }
-            broker.signal(SIGCONT)
+            broker.thaw()
         }
 
         @Test("a killed broker: waiters hear at once, all is restored, twice (mosquito/aio-pika#231)")
@@ -59,16 +59,14 @@ extension BrokerTests {
             try await broker.start()
             let place = Place()
             try await ConsumerLife.publish(40, to: place)
-            // RabbitMQ 3.10 writes a new quorum queue's registration down within seconds, not at once: killed before
-            // that, the queue comes back without a leader and answers nobody.
-            try await Task.sleep(for: .seconds(6))
+            try await broker.writeDown()
             try await withPublisher(configuration(heartbeat: .seconds(30)), place.topology) { publisher in
                 try await withConsumer(configuration(heartbeat: .seconds(30)), place, prefetch: 3) { consumer in
                     for round in 1...2 {
                         try #require(await publisher.waitUntilConnected(within: .seconds(30)))
                         let held = await consumer.nextBatch(max: 1, within: .seconds(30))
                         #expect(held.count == 1)
-                        broker.signal(SIGSTOP)
+                        try await broker.freeze()
                         async let outcome = publisher.publish(
                             exchange: place.exchange, routingKey: "key", properties: .init(messageID: "lost \(round)"),
                             body: [])
@@ -108,6 +106,7 @@ extension BrokerTests {
             try await broker.start()
             let place = Place()
             for _ in 0..<count / 5_000 { try await ConsumerLife.publish(5_000, to: place) }
+            try await broker.writeDown()
             try await withConsumer(configuration(heartbeat: .seconds(30)), place, prefetch: 50) { consumer in
                 #expect(await consumer.nextBatch(max: 1_000, within: .seconds(60)).count <= 50)
                 let before = Self.anonymousKilobytes()
@@ -141,7 +140,7 @@ extension BrokerTests {
             try await broker.start()
             let place = Place()
             try await ConsumerLife.publish(100, to: place)
-            try await withPublisher(configuration(), place.topology) { publisher in
+            try await withPublisher(configuration(heartbeat: .seconds(3)), place.topology) { publisher in
                 try await withConsumer(configuration(), place, prefetch: 5) { consumer in
                     try #require(await publisher.waitUntilConnected(within: .seconds(10)))
                     let connected = await publisher.publish(

@@ -1,6 +1,7 @@
 import AMQP
 import Foundation
 import Postgres
+import PrivateProcesses
 
 /// A private PostgreSQL and a private RabbitMQ of this test run, on 127.0.0.1 only; they end with the test process.
 /// Each test gets a database (with the schemas of three services) and a virtual host of its own.
@@ -65,13 +66,20 @@ final class Servers: Sendable {
             backoff: .milliseconds(20) ... .milliseconds(300))
     }
 
+    /// Stops the broker as SIGSTOP does; nothing of it runs any more when this returns.
+    func freezeBroker() async throws { try await freeze([brokerProcess]) }
+
+    func thawBroker() throws { thaw([try brokerProcess]) }
+
     /// The Erlang process.
-    func signalBroker(_ signal: Int32) throws {
-        let text = try String(contentsOfFile: folder + "/broker/pid", encoding: .utf8)
-        guard let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1 else {
-            throw StageFailure("the broker has no pid")
+    private var brokerProcess: pid_t {
+        get throws {
+            let text = try String(contentsOfFile: folder + "/broker/pid", encoding: .utf8)
+            guard let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+                throw ProcessFailure("the broker has no pid")
+            }
+            return pid
         }
-        kill(pid, signal)
     }
 
     /// Runs statements as superuser and answers what they print, unaligned and without headings.
@@ -246,4 +254,9 @@ final class Servers: Sendable {
             }
         }
     }
+}
+
+struct StageFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
 }
