@@ -43,14 +43,16 @@ struct Desk: Sendable {
         return Viewer(scope: .districts(crew.districts), crew: crew.crewID, districts: crew.districts)
     }
 
-    /// Does something once under the request's Idempotency-Key, and answers what was stored with it.
+    /// Does something once under the request's Idempotency-Key, and answers what was stored with it. Throws a `Problem`
+    /// (503) while the categories have not been read: a case that is queued before then would want no skill.
     ///
     /// - Parameter work: one transaction that begins with the claim and ends with the statement that `complete` makes.
     func once<Value: Sendable>(
         _ key: IdempotencyKey, answer: @escaping @Sendable (Value) throws -> StoredResponse,
         _ work: (_ claim: SQL, _ complete: (Value) throws -> SQL) async throws -> Value
     ) async throws -> Response {
-        try await Idempotency.once(key, using: database) {
+        guard categories.current.readAt != nil else { throw Problem.unavailable() }
+        return try await Idempotency.once(key, using: database) {
             // Encoded once: a second time the fields may come in another order.
             var stored: StoredResponse?
             let value = try await work(key.claim) { value in
