@@ -36,6 +36,16 @@ struct OrderPhotoTests {
         func photos() async throws -> Int {
             try await stage.count("SELECT count(*) FROM dispatch.order_attachment WHERE order_id = \(order.orderID)")
         }
+
+        /// Those that the live stream shows.
+        func shown() async throws -> Int {
+            try await stage.count(
+                """
+                SELECT count(*) FROM dispatch.live_event
+                WHERE kind = 'order.photo' AND body ->> 'order_id' = \("\(order.orderID)")
+                      AND body ->> 'case_id' = \("\(order.caseID)") AND district_id = \(order.districtID)
+                """)
+        }
     }
 
     private func scene(_ body: @escaping @Sendable (Scene) async throws -> Void) async throws {
@@ -106,6 +116,7 @@ struct OrderPhotoTests {
             let taken = try await scene.send(try DrawnPicture.make(".png", width: 40), id: id, type: "image/png")
             #expect(taken.status == 409 && taken.string("code") == "id_taken", "\(taken.text)")
             #expect(try await scene.photos() == 1)
+            #expect(try await scene.shown() == 1)
         }
     }
 
@@ -241,6 +252,7 @@ struct OrderPhotoTests {
             #expect(try await scene.caller.get(try #require(photo.string("url")), scene.token).status == 200)
             let file = try await scene.caller.get("/v1/cases/\(scene.order.caseID)", try scene.staff())
             #expect(file.items("order_photos").count == 1)
+            #expect(try await scene.shown() == 1)
         }
     }
 

@@ -21,8 +21,8 @@ struct LiveRoutes: Sendable {
         .get, "/v1/live", "What happens, as server-sent events",
         access: .roles([.dispatcher, .manager, .office, .admin]),
         description: """
-            Each event's name is the type of what happened (`case.changed.v1`), its data `{at, district_id, version, \
-            data}`. `hello` comes first, `reset` when the gap is too old to be filled.
+            Each event's name is the type of what happened (`case.changed.v1`; `order.photo` for a photo of the work), its \
+            data `{at, district_id, version, data}`. `hello` comes first, `reset` when the gap is too old to be filled.
             """,
         parameters: [
             Operation.Parameter(

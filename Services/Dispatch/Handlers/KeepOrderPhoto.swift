@@ -38,9 +38,11 @@ struct KeepOrderPhoto: Sendable {
         account: Account.ID, claim: SQL, complete: (Kept) throws -> SQL
     ) async throws -> Kept {
         let kept = try await transacting.decide(scope: order.scope) { transaction in
+            let now = transacting.sources.now()
             let insert = picture.map {
                 OrderPhotoStore.insert(
-                    $0, about, of: order, by: account, receivedAt: transacting.sources.now())
+                    $0, about, of: order, by: account, receivedAt: now,
+                    shownAs: EventRecord.ID(transacting.sources.randomUUID(now)))
             }
             let rows = try await transaction.send(
                 [claim, OrderPhotoStore.lock(order.orderID)] + (insert.map { [$0] } ?? [])
@@ -58,7 +60,10 @@ struct KeepOrderPhoto: Sendable {
             try await transaction.commit([try complete(kept)])
             return (kept, [])
         }
-        if !kept.isReplay { Counter(label: "sluice_order_photos_kept_total").increment() }
+        if !kept.isReplay {
+            transacting.live.signal()
+            Counter(label: "sluice_order_photos_kept_total").increment()
+        }
         return kept
     }
 

@@ -77,23 +77,35 @@ enum OrderPhotoStore {
         "SELECT pg_advisory_xact_lock(hashtextextended('dispatch.order_attachment ' || \(order.description), 0))"
     }
 
-    /// After the files are safe. Answers with a row if it was new.
+    /// After the files are safe. Answers with a row if it was new, which the live stream then shows.
     static func insert(
         _ picture: TakenPicture, _ about: OrderPhoto.About, of order: OwnOrder, by account: Account.ID,
-        receivedAt: Timestamp
+        receivedAt: Timestamp, shownAs liveID: EventRecord.ID
     ) -> SQL {
         """
-        INSERT INTO dispatch.order_attachment (
-            attachment_id, order_id, district_id, crew_id, account_id, kind, observed_at, received_at, source_sha256,
-            source_type, source_bytes, sha256, thumbnail_sha256, content_type, bytes, width, height, taken_at, lon, lat)
-        SELECT \(about.id), \(order.orderID), \(order.districtID), \(order.crewID), \(account), \(about.kind.rawValue),
-               \(about.observedAt), \(receivedAt), \(picture.sourceSHA256), \(picture.sourceType.rawValue),
-               \(picture.sourceBytes), \(picture.full.sha256), \(picture.thumbnail.sha256), 'image/jpeg',
-               \(picture.full.bytes), \(picture.full.width), \(picture.full.height), \(picture.facts.takenAt),
-               \(picture.facts.place?.lon), \(picture.facts.place?.lat)
-        WHERE (SELECT count(*) FROM dispatch.order_attachment WHERE order_id = \(order.orderID)) < \(perOrder)
-        ON CONFLICT DO NOTHING
-        RETURNING attachment_id
+        WITH kept AS (
+            INSERT INTO dispatch.order_attachment (
+                attachment_id, order_id, district_id, crew_id, account_id, kind, observed_at, received_at, source_sha256,
+                source_type, source_bytes, sha256, thumbnail_sha256, content_type, bytes, width, height, taken_at, lon, lat)
+            SELECT \(about.id), \(order.orderID), \(order.districtID), \(order.crewID), \(account), \(about.kind.rawValue),
+                   \(about.observedAt), \(receivedAt), \(picture.sourceSHA256), \(picture.sourceType.rawValue),
+                   \(picture.sourceBytes), \(picture.full.sha256), \(picture.thumbnail.sha256), 'image/jpeg',
+                   \(picture.full.bytes), \(picture.full.width), \(picture.full.height), \(picture.facts.takenAt),
+                   \(picture.facts.place?.lon), \(picture.facts.place?.lat)
+            WHERE (SELECT count(*) FROM dispatch.order_attachment WHERE order_id = \(order.orderID)) < \(perOrder)
+            ON CONFLICT DO NOTHING
+            RETURNING attachment_id, order_id, district_id, kind, sha256, thumbnail_sha256
+        ), shown AS (
+            INSERT INTO dispatch.live_event (id, district_id, responsible_district_id, at, kind, body)
+            SELECT \(liveID), k.district_id, c.responsible_district_id, \(receivedAt), 'order.photo',
+                   jsonb_build_object(
+                       'case_id', c.case_id, 'order_id', k.order_id, 'attachment_id', k.attachment_id, 'kind', k.kind,
+                       'sha256', k.sha256, 'thumbnail_sha256', k.thumbnail_sha256)
+            FROM kept k
+            JOIN dispatch.work_order o ON o.order_id = k.order_id
+            JOIN dispatch.case_file c ON c.case_id = o.case_id
+        )
+        SELECT attachment_id FROM kept
         """
     }
 
