@@ -5,12 +5,12 @@ import Rules
 
 extension Claiming {
     /// Transactions of one round that are under way at once.
-    private static let width = 2
+    private static let routineWidth = 2
     /// About so many cases a transaction: one flush for all of them, and crews held no longer than some milliseconds,
     /// since an emergency may be waiting for one of them.
-    private static let batch = 20
+    private static let routineBatch = 20
     /// For a case that somebody acts on just now. Nothing waits for a crew, so that the batches hold no one up.
-    private static let patience = "5ms"
+    private static let routinePatience = "5ms"
 
     /// The cases of one round that one crew is the nearest for.
     private struct Share: Sendable {
@@ -18,19 +18,44 @@ extension Claiming {
         var cases: [Case.ID]
     }
 
-    /// One round over the head of the queue: each case to the list of the nearest crew that has room.
+    /// Works the queue in rounds, until its head has nobody to go to: each case to the list of the nearest crew that has
+    /// room. The next head is looked for while this one is listed.
+    /// - Parameters:
+    ///   - limit: cases of one round.
+    ///   - goesOn: asked after each round, with the time that it took.
     /// - Returns: how many cases got a place in a crew's list.
     @discardableResult
-    func claimRoutine(limit: Int) async throws -> Int {
-        let head = try await database.segment([QueueStore.pinnedPlans, QueueStore.routineHead(limit: limit)])[1]
-        let batches = Self.batches(
-            try head.map { row in
-                (case: try row.decode("case_id", as: Case.ID.self), crew: try row.decode("crew_id", as: Crew.ID.self))
-            })
+    func claimRoutine(limit: Int, goesOn: (Duration) async -> Bool = { _ in true }) async throws -> Int {
+        var total = 0
+        var head = try await routineHead(limit: limit, passingOver: [])
+        while !head.isEmpty {
+            let began = ContinuousClock.now
+            async let next = routineHead(limit: limit, passingOver: head.map(\.case))
+            let claimed = try await list(head)
+            guard claimed > 0 else { break }
+            total += claimed
+            head = try await next
+            guard await goesOn(began.duration(to: .now)) else { break }
+        }
+        return total
+    }
+
+    /// A case and the nearest crew that has room for it.
+    private typealias Pair = (case: Case.ID, crew: Crew.ID)
+
+    private func routineHead(limit: Int, passingOver listed: [Case.ID]) async throws -> [Pair] {
+        let head = QueueStore.routineHead(limit: limit, passingOver: listed)
+        return try await database.segment([QueueStore.pinnedPlans, head])[1].map { row in
+            (case: try row.decode("case_id"), crew: try row.decode("crew_id"))
+        }
+    }
+
+    private func list(_ head: [Pair]) async throws -> Int {
+        let batches = Self.batches(head)
         return try await withThrowingTaskGroup(of: Int.self) { group in
             var claimed = 0
             for (index, batch) in batches.enumerated() {
-                if index >= Self.width, let count = try await group.next() { claimed += count }
+                if index >= Self.routineWidth, let count = try await group.next() { claimed += count }
                 group.addTask { try await list(batch) }
             }
             for try await count in group { claimed += count }
@@ -39,7 +64,7 @@ extension Claiming {
     }
 
     /// A crew's cases stay together: two transactions would only pass over one another's crew.
-    private static func batches(_ pairs: [(case: Case.ID, crew: Crew.ID)]) -> [[Share]] {
+    private static func batches(_ pairs: [Pair]) -> [[Share]] {
         var order: [Crew.ID] = []
         var cases: [Crew.ID: [Case.ID]] = [:]
         for pair in pairs {
@@ -48,8 +73,8 @@ extension Claiming {
         }
         return order.reduce(into: [[Share]]()) { batches, crew in
             let share = Share(crew: crew, cases: cases[crew] ?? [])
-            let size = batches.last?.reduce(0) { $0 + $1.cases.count } ?? batch
-            if size < batch { batches[batches.count - 1].append(share) } else { batches.append([share]) }
+            let size = batches.last?.reduce(0) { $0 + $1.cases.count } ?? routineBatch
+            if size < routineBatch { batches[batches.count - 1].append(share) } else { batches.append([share]) }
         }
     }
 
@@ -73,7 +98,7 @@ extension Claiming {
         let crews = batch.map(\.crew).sorted()
         let done = try await database.transaction { transaction in
             let rows = try await transaction.send([
-                "SELECT set_config('lock_timeout', \(Self.patience), true)",
+                "SELECT set_config('lock_timeout', \(Self.routinePatience), true)",
                 QueueStore.lockFree(wanted),
                 CrewStore.lockFreeSlots(crews),
                 CrewStore.offers(crews),

@@ -37,11 +37,10 @@ struct ClaimLoop: Service {
             switch work {
             case .emergencies: try await claiming.claimEmergencies()
             case .routine(let limit, let flow):
-                // Until the queue's head has nobody to go to; emergencies are another loop's.
-                while !Task.isShuttingDownGracefully {
-                    let began = ContinuousClock.now
-                    guard try await claiming.claimRoutine(limit: limit) > 0 else { break }
-                    try? await Task.sleep(for: flow.rest(after: began.duration(to: .now)))
+                // Emergencies are another loop's.
+                try await claiming.claimRoutine(limit: limit) { took in
+                    try? await Task.sleep(for: flow.rest(after: took))
+                    return !Task.isShuttingDownGracefully
                 }
             }
         } catch {

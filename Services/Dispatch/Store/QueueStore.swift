@@ -179,7 +179,7 @@ enum QueueStore {
     }
 
     /// The head of the routine queue with the nearest crew that has room for each, oldest and most severe first.
-    static func routineHead(limit: Int) -> SQL {
+    static func routineHead(limit: Int, passingOver skipped: [Case.ID]) -> SQL {
         let hasRoom: SQL = """
             s.shift_id IS NOT NULL AND NOT s.clear_list AND s.active_emergency IS NOT TRUE
             AND s.listed < c.list_limit AND c.active AND NOT c.canary
@@ -206,6 +206,7 @@ enum QueueStore {
                 CROSS JOIN LATERAL (
                     SELECT * FROM dispatch.claim_queue q
                     WHERE NOT q.emergency AND q.district_id = w.district_id AND q.skill_key = w.skill_key
+                      AND NOT q.case_id = ANY (\(skipped))
                     ORDER BY q.severity DESC, q.since, q.case_id
                     LIMIT \(limit)
                 ) q
