@@ -152,7 +152,8 @@ struct PlanTests {
             // With a thousand crews, and a queue of twenty thousand.
             let claims = [
                 QueueStore.firstEmergencies(passingOver: []),
-                QueueStore.firstEmergencies(passingOver: [], canary: true), QueueStore.routineHead(limit: 200, passingOver: []),
+                QueueStore.firstEmergencies(passingOver: [], canary: true),
+                QueueStore.routineHead(limit: 200, passingOver: []),
             ]
             try expectGoodPlans(
                 try await city.plans(

@@ -30,7 +30,8 @@ extension Claiming {
         var head = try await routineHead(limit: limit, passingOver: [])
         while !head.isEmpty {
             let began = ContinuousClock.now
-            async let next = routineHead(limit: limit, passingOver: head.map(\.case))
+            let cases = head.map(\.case)
+            async let next = routineHead(limit: limit, passingOver: cases)
             let claimed = try await list(head)
             guard claimed > 0 else { break }
             total += claimed
@@ -41,12 +42,15 @@ extension Claiming {
     }
 
     /// A case and the nearest crew that has room for it.
-    private typealias Pair = (case: Case.ID, crew: Crew.ID)
+    private struct Pair: Sendable {
+        var `case`: Case.ID
+        var crew: Crew.ID
+    }
 
     private func routineHead(limit: Int, passingOver listed: [Case.ID]) async throws -> [Pair] {
         let head = QueueStore.routineHead(limit: limit, passingOver: listed)
         return try await database.segment([QueueStore.pinnedPlans, head])[1].map { row in
-            (case: try row.decode("case_id"), crew: try row.decode("crew_id"))
+            Pair(case: try row.decode("case_id"), crew: try row.decode("crew_id"))
         }
     }
 
