@@ -188,6 +188,52 @@ import Testing
         _ = try await issuer.verifier().verify(try Harness.signer().sign(second))
     }
 
+    @Test func `a token that was good before is refused when it ends, is taken back, or its key goes`() async throws {
+        let verifier = issuer.verifier()
+        let claims = Harness.claims()
+        let token = try Harness.signer().sign(claims)
+        for _ in 0..<3 { #expect(try await verifier.verify(token) == claims) }
+        await #expect(throws: Token.Fault.signature) {
+            try await verifier.verify(String(token.dropLast(2)) + (token.hasSuffix("AA") ? "BA" : "AA"))
+        }
+
+        issuer.revocations.withLock {
+            $0 = [
+                TokenRevocation(
+                    subject: claims.sub, session: claims.sid, revokedAt: Harness.start,
+                    expiresAt: claims.expiresAt)
+            ]
+        }
+        await verifier.refresh()
+        await #expect(throws: Token.Fault.revoked) { try await verifier.verify(token) }
+        issuer.revocations.withLock { $0 = [] }
+        await verifier.refresh()
+        #expect(try await verifier.verify(token) == claims)
+
+        issuer.keys.withLock { $0[0].kid = "k2" }
+        await verifier.refresh()
+        await #expect(throws: Token.Fault.unknownKey) { try await verifier.verify(token) }
+        issuer.keys.withLock { $0[0].kid = "k1" }
+        await verifier.refresh()
+        #expect(try await verifier.verify(token) == claims)
+
+        issuer.clock.advance(Token.lifetime)
+        await #expect(throws: Token.Fault.expired) { try await verifier.verify(token) }
+    }
+
+    @Test func `more senders than are remembered are all told apart`() async throws {
+        let verifier = issuer.verifier()
+        let signer = try Harness.signer()
+        let everybody = (0..<1_100).map { _ in
+            var claims = Harness.claims()
+            claims.sub = Account.ID(UUID())
+            return claims
+        }
+        for claims in everybody + everybody.prefix(10) {
+            #expect(try await verifier.verify(try signer.sign(claims)) == claims)
+        }
+    }
+
     // MARK: Over HTTP
 
     private func routes(_ router: Router<APIContext>, _ document: inout OpenAPIDocument) {

@@ -6,7 +6,7 @@ public import ServiceLifecycle
 import Synchronization
 
 /// A public key of the built-in issuer, as `intake.api_jwks` shows it.
-public struct TokenKey: Sendable {
+public struct TokenKey: Sendable, Hashable {
     public var kid: String
     /// `EdDSA`; keys of any other algorithm are not used.
     public var algorithm: String
@@ -50,8 +50,19 @@ public final class TokenVerifier: Service {
         let notAfter: Timestamp
     }
 
+    private struct GoodToken {
+        let claims: Claims
+        /// It and its key run out at some time.
+        let until: Timestamp
+    }
+
     private struct State {
         var keys: [String: UsableKey] = [:]
+        /// What `keys` was made of.
+        var published: Set<TokenKey> = []
+        /// Good by these keys: the same token comes with each request of its owner, and the check of a signature costs
+        /// more than all else about a small one.
+        var good: [String: GoodToken] = [:]
         /// Keyed by session where there is one, else by subject.
         var sessions: [Session.ID: Timestamp] = [:]
         var subjects: [Account.ID: Timestamp] = [:]
@@ -59,6 +70,9 @@ public final class TokenVerifier: Service {
         var lastTry: Timestamp?
         var loading: Task<Void, Never>?
     }
+
+    /// Tokens remembered at most, some 1 KB each.
+    private static let goodTokens = 1_024
 
     private let issuer: String
     private let now: @Sendable () -> Timestamp
@@ -99,8 +113,10 @@ public final class TokenVerifier: Service {
 
     /// Who the token speaks for. Why one is refused is thrown for the log; its sender gets a plain 401.
     public func verify(_ token: some StringProtocol) async throws(Token.Fault) -> Claims {
-        let parts = try Token.parts(token)
+        let text = String(token)
         let now = now()
+        if let good = state.withLock({ $0.good[text] }), now < good.until { return try unlessRevoked(good.claims) }
+        let parts = try Token.parts(text)
         var key = state.withLock { $0.keys[parts.kid] }
         if key == nil, mayRefresh(now) {
             await refresh()
@@ -110,6 +126,18 @@ public final class TokenVerifier: Service {
         guard key.key.isValidSignature(parts.signature, for: parts.signed) else { throw .signature }
         guard key.notBefore <= now + .seconds(60), now < key.notAfter else { throw .keyNotInUse }
         let claims = try Token.claims(parts.payload, issuer: issuer, now: now)
+        let good = GoodToken(claims: claims, until: min(claims.expiresAt, key.notAfter))
+        state.withLock { state in
+            if state.good.count >= Self.goodTokens { state.good = state.good.filter { now < $0.value.until } }
+            if state.good.count >= Self.goodTokens { state.good = [:] }
+            // Not by a key that was taken away while the signature was checked.
+            guard state.keys[parts.kid]?.key.rawRepresentation == key.key.rawRepresentation else { return }
+            state.good[text] = good
+        }
+        return try unlessRevoked(claims)
+    }
+
+    private func unlessRevoked(_ claims: Claims) throws(Token.Fault) -> Claims {
         let isRevoked = state.withLock { state in
             state.sessions[claims.sid] != nil || state.subjects[claims.sub].map { claims.issuedAt <= $0 } ?? false
         }
@@ -142,6 +170,8 @@ public final class TokenVerifier: Service {
             }
             let loadedAt = now()
             state.withLock { state in
+                if Set(keys) != state.published { state.good = [:] }
+                state.published = Set(keys)
                 state.keys = usable
                 state.sessions = [:]
                 state.subjects = [:]
