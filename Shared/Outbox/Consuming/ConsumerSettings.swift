@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+
 /// The bounds of a consumer.
 public struct ConsumerSettings: Sendable {
     /// Unsettled deliveries at most; one may bring a batch of events.
@@ -25,6 +27,8 @@ public struct ConsumerSettings: Sendable {
 
     /// Small batches, so that the first of them does not wait for the last.
     public static let emergency = ConsumerSettings(prefetch: 64, batch: 16, workers: 4)
-    /// As much as one transaction of at most about 20 ms holds.
-    public static let routine = ConsumerSettings(prefetch: 100, batch: 100, workers: 2)
+    /// As much as one transaction of at most about 20 ms holds. One at a time on small machines: two would wait for each
+    /// other's locks, and each emergency for both (`Tests/Benchmarks/run lane`).
+    public static let routine = ConsumerSettings(
+        prefetch: 100, batch: 100, workers: min(4, max(1, ProcessInfo.processInfo.activeProcessorCount / 4)))
 }
