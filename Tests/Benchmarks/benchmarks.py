@@ -15,7 +15,7 @@ from city import REPOSITORY, Bench
 SIZES = {
     # Seconds, reports, rates a second.
     "full": {
-        "crews": 1_500, "rate": 10, "lane_seconds": 60, "backlog": 300_000, "flow_seconds": 20, "flow_guess": 2_500,
+        "crews": 1_500, "rate": 10, "lane_seconds": 60, "backlog": 300_000, "flow_seconds": 20, "flow_guess": 1_000,
         "throughput_seconds": 30, "pgbench_seconds": 15, "pgbench_clients": (4, 8, 16, 32), "idle_seconds": 60,
         "rest_seconds": 3_600, "starts": 9, "rates": (10, 20, 40, 80, 160, 320), "bound_seconds": 20,
         "million": 1_000_000},
@@ -32,6 +32,7 @@ SIZES = {
 # In the order in which they run.
 BENCHMARKS = {
     "memory": ("memory, idle", footprint.memory),
+    "idle": ("processor time, idle", footprint.idle),
     "start": ("start to ready", footprint.start),
     "lane": ("emergencies behind a routine backlog", lane.run),
     "bound": ("emergencies a second", lane.bound),

@@ -6,7 +6,11 @@ import time
 import urllib.error
 import urllib.request
 
+import processor
 from city import SERVICES
+
+# Of `SLUICE_CANARY_RATE`, when nothing else is set.
+CANARIES_A_SECOND = 2
 
 
 def anonymous(bench):
@@ -26,6 +30,30 @@ def memory(bench, size, note):
     found = anonymous(bench)
     note("  idle: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items()) + " MB")
     return found
+
+
+def idle(bench, size, note):
+    """Cores that everything together needs with nothing to do, and what a round of the canary costs."""
+    with_canary = _cores(bench, size)
+    settings = bench.home / "settings" / "intake.conf"
+    settings.write_text(bench.settings_text("intake.conf") + "SLUICE_CANARY_RATE=0\n")
+    try:
+        without = _cores(bench, size)
+    finally:
+        settings.write_text(bench.settings_text("intake.conf"))
+        bench.services("restart", "intake")
+    canary_ms = (with_canary - without) * 1000 / CANARIES_A_SECOND
+    note(f"  {with_canary:.2f} cores, without the canary {without:.2f}: {canary_ms:.0f} ms a round of it")
+    return {"cores": with_canary, "without_canary": without, "canary_ms": canary_ms}
+
+
+def _cores(bench, size):
+    bench.services("restart")
+    time.sleep(10)
+    before, began = processor.seconds(bench), time.monotonic()
+    time.sleep(size["idle_seconds"])
+    after = processor.seconds(bench)
+    return sum(value - before.get(name, 0) for name, value in after.items()) / (time.monotonic() - began)
 
 
 def after_storm(bench, size, note):

@@ -33,7 +33,7 @@ def run(bench, size, note):
     waiting_stopped = bench.waiting()
     with bench.paused("broker"):
         found["stopped"] = measure(f"broker stopped, behind {waiting_stopped}")
-    bench.settle()
+    bench.settle(seconds=7_200)
 
     def ratio(name):
         return found[name]["both"]["p99"] / idle["both"]["p99"]

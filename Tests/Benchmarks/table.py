@@ -31,8 +31,8 @@ def text(results):
         cost = found["cost_us"]
         rows.append(
             ("processor time of a routine report, all parts", "",
-             f"pgbench {best['cost_us'] / 1000:.2f} ms, ours {sum(cost.values()) / 1000:.2f} ms: "
-             + ", ".join(f"{name} {value / 1000:.2f}" for name, value in cost.items())))
+             f"pgbench {best['cost_us'] / 1000:.2f} ms, ours {sum(cost.values()) / 1000:.2f} ms ("
+             + ", ".join(f"{name} {value / 1000:.2f}" for name, value in cost.items()) + ")"))
     found = results.get("million")
     if found:
         rows.append(
@@ -44,6 +44,12 @@ def text(results):
         found = results.get(name)
         if found:
             rows.append((title, goal, ", ".join(f"{service} {value:.1f}" for service, value in found.items()) + " MB"))
+    found = results.get("idle")
+    if found:
+        rows.append(
+            ("processor time, idle, all parts", "",
+             f"{found['cores']:.2f} cores, without the canary {found['without_canary']:.2f};"
+             f" a round of it {found['canary_ms']:.0f} ms"))
     found = results.get("start")
     if found:
         rows.append(

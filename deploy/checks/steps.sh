@@ -57,7 +57,7 @@ fi
 # Only that each of them runs, with release binaries; the figures come from the full size.
 if wanted smoke; then
     step smoke "every benchmark, a few seconds each" 1500 packages \
-        Tests/Benchmarks/run --size smoke memory start lane bound throughput rest
+        Tests/Benchmarks/run --size smoke memory idle start lane bound throughput rest
 fi
 if wanted benchmarks; then
     step benchmarks "ratios of the design's table" 7200 stack Tests/Benchmarks/run
