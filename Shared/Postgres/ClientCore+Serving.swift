@@ -33,6 +33,8 @@ extension ClientCore {
             apply(.shutDown, to: place)
         }
         guard slots.allSatisfy({ $0.session == nil }) else { return }
+        // What a lost session had not begun went back into the line.
+        failWaiters(.shutDown) { _ in true }
         isRunning = false
         reactor.dismiss(tenant)
         for waiter in shutdownWaiters { waiter.resume() }
@@ -111,10 +113,16 @@ extension ClientCore {
                 exclusiveQueue.removeFirst()
                 continue
             }
+            // Not while a trip of our own is under way: a script or a COPY wants the session at rest.
             let free = slots.indices.first { place in
                 slots[place].role == .exclusive && slots[place].state == .up(users: 0) && takesWrites(place)
+                    && slots[place].session?.isAtRest == true
             }
             guard let place = free else { return }
+            if case .lease = waiter {
+                refreshStatements(place)
+                guard slots[place].session?.isAtRest == true else { continue }
+            }
             exclusiveQueue.removeFirst()
             switch waiter {
             case .segment(let trip):
@@ -125,7 +133,6 @@ extension ClientCore {
                 leaseWaiters[waiter.ticket.id] = nil
                 apply(.acquire, to: place)
                 slots[place].lease = nextLease
-                refreshStatements(place)
                 waiter.continuation.resume(returning: Lease(place: place, number: nextLease))
                 nextLease += 1
             }

@@ -18,6 +18,8 @@ actor ClientCore: PostgresReactor.Tenant {
         /// Until when a session must be ready.
         var connectBy: ContinuousClock.Instant?
         var readySince: ContinuousClock.Instant?
+        /// Which of the host's addresses the attempt began with.
+        var firstAddress = 0
         /// When the session is to be replaced; not the same moment for all, or they would all go at once.
         var replaceAt: ContinuousClock.Instant?
     }
@@ -71,6 +73,9 @@ actor ClientCore: PostgresReactor.Tenant {
     var leaseWaiters: [ObjectIdentifier: LeaseWaiter] = [:]
 
     var backoff = Backoff()
+    /// Which of the host's addresses an attempt begins with. One whose machine is gone without a word takes up all of an
+    /// attempt's time, so the next one begins behind it.
+    private var firstAddress = 0
     /// Raised whenever prepared statements turned out stale: every session then drops its own before its next trip.
     var generation = 0
     var isRunning = false
@@ -169,9 +174,9 @@ actor ClientCore: PostgresReactor.Tenant {
             }
             let isResting = status == .idle || status == .active && !session.isAtRest
             apply(isResting ? .release : .releaseDirty, to: place)
-        case .rollback, .lease:
+        case .rollback, .lease, .probe, .deallocate:
+            // Of our own trips too: the place's user may have gone while one was under way.
             if isBeingCleaned(place) { clean(place) }
-        case .probe, .deallocate: break
         }
         if slots[place].session === session { retireIfDue(place, session: session) }
     }
@@ -253,9 +258,11 @@ actor ClientCore: PostgresReactor.Tenant {
         guard !addresses.isEmpty else {
             return connectFailed(place, PostgresError(.connection, "the host's name cannot be resolved"))
         }
+        slots[place].firstAddress = firstAddress
         guard
             let session = Session(
-                number: number, role: slots[place].role, configuration: configuration, addresses: addresses,
+                number: number, role: slots[place].role, configuration: configuration,
+                addresses: Resolver.rotated(addresses, by: firstAddress),
                 tenant: tenant, reactor: reactor, generation: generation, now: .now)
         else { return connectFailed(place, PostgresError(.connection, "no connection could be begun")) }
         placeOfSession[number] = place
@@ -286,6 +293,8 @@ actor ClientCore: PostgresReactor.Tenant {
             )
         }
         discardSession(place, error, fatal: nil)
+        // Not by each of the places that have failed together.
+        if slots[place].firstAddress == firstAddress { firstAddress &+= 1 }
         _ = slots[place].state.apply(.connectFailed)
         let now = ContinuousClock.now
         slots[place].notBefore = now + wait

@@ -8,6 +8,8 @@ public import FoundationEssentials
 /// a group the scope is the union of its callers' districts; every statement still says its own.
 public final class GroupCommit: Sendable {
     private struct Entry: Sendable {
+        var id: UInt64
+        var waitsUntil: ContinuousClock.Instant
         var statements: [SQL]
         var districts: [UUID]
         var continuation: CheckedContinuation<[Rows], any Error>
@@ -16,6 +18,7 @@ public final class GroupCommit: Sendable {
     private struct State: Sendable {
         var waiting: [Entry] = []
         var running = 0
+        var lastID: UInt64 = 0
     }
 
     private let client: PostgresClient
@@ -33,23 +36,48 @@ public final class GroupCommit: Sendable {
         self.most = most
     }
 
-    /// As `PostgresClient.segment`, with the same errors.
+    /// As `PostgresClient.segment`, with the same errors. Who has waited in line for the query deadline goes no further,
+    /// so that an answer takes twice that at most; who is cancelled in line is not written.
     public func segment(_ statements: [SQL], districts: [UUID]) async throws -> [Rows] {
-        try await withCheckedThrowingContinuation { continuation in
-            let entry = Entry(statements: statements, districts: districts, continuation: continuation)
-            state.withLock { $0.waiting.append(entry) }
-            start()
+        let id = state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let entry = Entry(
+                    id: id, waitsUntil: .now + client.configuration.queryDeadline, statements: statements,
+                    districts: districts, continuation: continuation)
+                let isCancelled = state.withLock { state in
+                    // The handler below may have run before there was anything to take out of the line.
+                    if Task.isCancelled { return true }
+                    state.waiting.append(entry)
+                    return false
+                }
+                if isCancelled { continuation.resume(throwing: PostgresError.cancelledByCaller) } else { start() }
+            }
+        } onCancel: {
+            let entry = state.withLock { state -> Entry? in
+                guard let index = state.waiting.firstIndex(where: { $0.id == id }) else { return nil }
+                return state.waiting.remove(at: index)
+            }
+            entry?.continuation.resume(throwing: PostgresError.cancelledByCaller)
         }
     }
 
     private func start() {
-        let group: [Entry] = state.withLock { state in
-            guard state.running < width, !state.waiting.isEmpty else { return [] }
-            state.running += 1
+        let (late, group): ([Entry], [Entry]) = state.withLock { state in
+            guard state.running < width else { return ([], []) }
+            let now = ContinuousClock.now
+            // First come, first due.
+            let late = Array(state.waiting.prefix { $0.waitsUntil <= now })
+            state.waiting.removeFirst(late.count)
             let group = Array(state.waiting.prefix(most))
             state.waiting.removeFirst(group.count)
-            return group
+            if !group.isEmpty { state.running += 1 }
+            return (late, group)
         }
+        for entry in late { entry.continuation.resume(throwing: PostgresError.waitedTooLong) }
         guard !group.isEmpty else { return }
         Task {
             await run(group)

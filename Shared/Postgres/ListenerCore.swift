@@ -36,6 +36,8 @@ actor ListenerCore: PostgresReactor.Tenant {
     private var nextSession: UInt32 = 1
     private var tenant: UInt32?
     private var backoff = Backoff()
+    /// Which of the host's addresses the next attempt begins with.
+    private var firstAddress = 0
     private var lastAsked = ContinuousClock.now
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
@@ -122,8 +124,9 @@ actor ListenerCore: PostgresReactor.Tenant {
             return failed(PostgresError(.connection, "the host's name cannot be resolved"))
         }
         session = Session(
-            number: nextSession, role: .listener, configuration: configuration, addresses: addresses, tenant: tenant,
-            reactor: reactor, generation: 0, now: .now)
+            number: nextSession, role: .listener, configuration: configuration,
+            addresses: Resolver.rotated(addresses, by: firstAddress), tenant: tenant, reactor: reactor, generation: 0,
+            now: .now)
         if session == nil { failed(PostgresError(.connection, "no connection could be begun")) }
     }
 
@@ -159,6 +162,7 @@ actor ListenerCore: PostgresReactor.Tenant {
         session = nil
         if case .stopped = stage { return }
         if case .listening = stage { continuation.yield(.degraded(error)) }
+        if case .connecting = stage { firstAddress &+= 1 }
         let isOurFault = error.sqlState?.hasPrefix("28") == true || error.message.contains("authentication failed")
         let wait = backoff.failed(isOurFault: isOurFault, jitter: Double.random(in: 0...1))
         if backoff.failures.nonzeroBitCount == 1 {

@@ -123,6 +123,8 @@ public final class PostgresReactor: SerialExecutor, Sendable {
     /// Asks for `timePassed` no later than this.
     func wake(_ tenant: UInt32, at instant: ContinuousClock.Instant) {
         tenants.withLock { tenants in
+            // One that has been dismissed meanwhile would stay due for ever.
+            guard tenants.byNumber[tenant] != nil else { return }
             if let present = tenants.wakeUps[tenant], present <= instant { return }
             tenants.wakeUps[tenant] = instant
         }

@@ -23,6 +23,13 @@ enum Resolver {
         if !isStarted { reactor.execute { completion([]) } }
     }
 
+    /// The same addresses, beginning with another.
+    static func rotated(_ addresses: [Address], by count: Int) -> [Address] {
+        guard !addresses.isEmpty else { return [] }
+        let first = count % addresses.count
+        return Array(addresses[first...] + addresses[..<first])
+    }
+
     private static func withoutLookUp(_ host: String) -> Address? {
         if host.hasPrefix("/") || host.hasPrefix("@") { return Address(host: host, numeric: nil) }
         var bytes = in6_addr()

@@ -204,6 +204,49 @@ struct FaultTests {
         }
     }
 
+    @Test func `A COPY or a script right after a plan went stale has its connection to itself`() async throws {
+        try await withDatabase("CREATE TABLE a (n int)", shared: 1, exclusive: 2) { client in
+            let rows: [[(any PostgresEncodable)?]] = [[1], [2]]
+            let changes: [SQL] = ["ALTER TABLE a ALTER COLUMN n TYPE int8", "ALTER TABLE a ALTER COLUMN n TYPE int4"]
+            for change in changes + changes + changes {
+                for _ in 0..<3 { try await client.query("SELECT * FROM a") }
+                try await client.query(change)
+                // Finds out, and has every session drop its statements before its next work.
+                try await client.query("SELECT * FROM a")
+                #expect(try await client.copyIn(table: "a", columns: ["n"], rows: rows) == 2)
+                try await client.withExclusive { try await $0.script("SELECT 1; SELECT 2") }
+                // Somebody who leaves without a word: the place is free again.
+                try await client.withExclusive { _ in }
+                try await client.withExclusive { _ in }
+            }
+        }
+    }
+
+    @Test func `A host of the list that is gone without a word is passed over`() async throws {
+        let server = try await TestServer.shared()
+        // It takes connections and never says a word.
+        let silent = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(silent) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(server.port).bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.2")
+        let isBound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(silent, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        try #require(isBound && listen(silent, 16) == 0)
+        var configuration = server.configuration(database: try await server.database())
+        configuration.host = "127.0.0.2,127.0.0.1"
+        configuration.connectTimeout = .seconds(1)
+        try await withClient(configuration, shared: 2, exclusive: 2) { client in
+            let rows = try await client.query("SELECT 1")
+            #expect(rows.count == 1)
+            for await event in client.listen(["lane"]) where event == .listening { break }
+        }
+    }
+
     @Test func `A server that takes no writes is left at once and found again (M11)`() async throws {
         let server = try await TestServer()
         let database = try await server.database("CREATE TABLE a (n int)")

@@ -25,6 +25,24 @@ struct GroupCommitTests {
         }
     }
 
+    @Test func `Who is cancelled in line is told at once, and is not written`() async throws {
+        try await withDatabase("CREATE TABLE a (n int)") { client in
+            let together = GroupCommit(client, width: 1)
+            let first = Task { try await together.segment(["SELECT pg_sleep(1)"], districts: []) }
+            try await eventually {
+                try await client.query(
+                    "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+                ).count > 0
+            }
+            let waiting = Task { try await together.segment(["INSERT INTO a VALUES (1)"], districts: []) }
+            waiting.cancel()
+            let error = await #expect(throws: PostgresError.self) { try await waiting.value }
+            #expect(error?.kind == .cancelled)
+            _ = try await first.value
+            #expect(try await client.query("SELECT FROM a").isEmpty)
+        }
+    }
+
     @Test func `One that is refused spoils nothing for its neighbours`() async throws {
         try await withDatabase("CREATE TABLE a (n int PRIMARY KEY CHECK (n % 10 <> 7))") { client in
             let together = GroupCommit(client, width: 1, most: 16)
