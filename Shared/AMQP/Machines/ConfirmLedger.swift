@@ -16,6 +16,8 @@ struct ConfirmLedger<Waiter> {
         var bytes: Int
         var deadline: NIODeadline
         var refusal: String?
+        /// Its time was up, and `expire` has said so.
+        var isOverdue = false
     }
 
     /// The number that the broker gives to the first entry, settled ones included.
@@ -79,13 +81,21 @@ struct ConfirmLedger<Waiter> {
         }
     }
 
+    struct Expired {
+        var waiters: [Waiter] = []
+        /// Some publish has become overdue, be it that its waiter had given up before.
+        var isAny = false
+    }
+
     /// Takes the waiters whose time is up; their entries stay until the broker speaks or the channel ends.
-    mutating func expire(at now: NIODeadline) -> [Waiter] {
-        var expired: [Waiter] = []
+    mutating func expire(at now: NIODeadline) -> Expired {
+        var expired = Expired()
         for index in entries.indices {
-            guard let entry = entries[index], let waiter = entry.waiter, entry.deadline <= now else { continue }
-            expired.append(waiter)
+            guard let entry = entries[index], !entry.isOverdue, entry.deadline <= now else { continue }
+            expired.isAny = true
+            if let waiter = entry.waiter { expired.waiters.append(waiter) }
             entries[index]?.waiter = nil
+            entries[index]?.isOverdue = true
         }
         return expired
     }

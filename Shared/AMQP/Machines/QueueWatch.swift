@@ -50,7 +50,8 @@ struct QueueWatch {
         let isForgotten = look.consumers == 0 && look.answeredIn <= Self.trustedWithin
         let isPassedOver = look.ready > 0 && hasRoom
         suspicions = isForgotten || isPassedOver ? suspicions + 1 : 0
-        let isQuiet = now - max(lastDelivery, lastStart) >= Self.renewal
+        // Who has no room is quiet by its own fault, and beginning anew would only bring it as many deliveries again.
+        let isQuiet = hasRoom && now - max(lastDelivery, lastStart) >= Self.renewal
         return suspicions >= 2 || isQuiet ? .restart : .fine
     }
 }

@@ -236,14 +236,14 @@ actor PublisherCore {
         let unsent = waiting.prefix { $0.submitted <= overdue }
         waiting.removeFirst(unsent.count)
         // While an alarm lasts the broker reads nothing, the farewell of a channel included.
-        if !expired.isEmpty, blocked == nil, let channel {
+        if expired.isAny, blocked == nil, let channel {
             logger.warning("confirms are overdue; the channel is given up")
             generation += 1
             giveUp(AMQPError(.timeout, "the broker does not confirm"))
             connection.closeChannel(channel) {}
             wakeup.ring()
         }
-        resolve((expired + unsent).map { ($0, .unknown) })
+        resolve((expired.waiters + unsent).map { ($0, .unknown) })
     }
 
     private func showState() {
@@ -301,6 +301,8 @@ actor PublisherCore {
     }
 
     private func abandonNow(_ id: UInt64) {
+        // It may still be among those that were handed in a moment ago.
+        takeSubmissions()
         if let index = waiting.firstIndex(where: { $0.id == id }) {
             resolve([(waiting.remove(at: index), .unknown)])
         } else if let submission = ledger.abandon(submission: id) {

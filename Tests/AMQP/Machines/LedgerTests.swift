@@ -62,14 +62,23 @@ import Testing
 
     @Test func eachWaiterHearsExactlyOneOutcome() {
         var ledger = Self.ledger(["a", "b", "c", "d"])
-        #expect(ledger.expire(at: .uptimeNanoseconds(2)) == ["a", "b"])
-        #expect(ledger.expire(at: .uptimeNanoseconds(2)) == [])
+        #expect(ledger.expire(at: .uptimeNanoseconds(2)).waiters == ["a", "b"])
+        #expect(ledger.expire(at: .uptimeNanoseconds(2)).isAny == false)
         #expect(ledger.abandon(submission: 3) == "c")
         #expect(ledger.abandon(submission: 3) == nil)
         #expect(ledger.count == 4, "their numbers stay until the broker speaks")
         #expect(Self.names(ledger.settle(tag: 3, multiple: true, positive: false)) == [])
         #expect(ledger.failAll() == ["d"])
         #expect(ledger.failAll() == [])
+    }
+
+    @Test func aPublishThatWasAbandonedBecomesOverdueLikeAnyOther() {
+        var ledger = Self.ledger(["a"])
+        #expect(ledger.abandon(submission: 1) == "a")
+        #expect(ledger.expire(at: .uptimeNanoseconds(0)).isAny == false)
+        let expired = ledger.expire(at: .uptimeNanoseconds(2))
+        #expect(expired.isAny && expired.waiters == [])
+        #expect(ledger.expire(at: .uptimeNanoseconds(3)).isAny == false)
     }
 
     @Test func aNegativeConfirmIsARefusal() {

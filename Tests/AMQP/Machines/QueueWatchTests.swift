@@ -49,6 +49,8 @@ import Testing
         var watch = QueueWatch(startedAt: Self.time(0))
         let others = QueueWatch.Look(ready: 0, consumers: 3, answeredIn: Self.fast)
         #expect(watch.looked(others, hasRoom: true, at: Self.time(59)) == .fine)
+        // Its hands are full: a new beginning would bring as many again.
+        #expect(watch.looked(others, hasRoom: false, at: Self.time(60.5)) == .fine)
         #expect(watch.looked(others, hasRoom: true, at: Self.time(61)) == .restart)
     }
 }
