@@ -126,6 +126,7 @@ if !isCore {
         [
             crypto, httpClient, .product(name: "NIOSSL", package: "swift-nio-ssl"),
             .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            .product(name: "NIOTLS", package: "swift-nio"),
         ])
     targets += [
         .target(

@@ -82,23 +82,23 @@ struct SMTP: Sendable {
         let context = server.tls == .disable ? nil : try tlsContext()
         let host = server.host
         let startsInTLS = server.tls == .tls
-        let (channel, lines) = try await ClientBootstrap(group: eventLoops)
+        let (channel, lines, handshake) = try await ClientBootstrap(group: eventLoops)
             .connectTimeout(.seconds(5))
             .connect(host: host, port: server.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if startsInTLS, let context {
-                        try channel.pipeline.syncOperations.addHandler(
-                            NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host))
+                    let handshake = try (startsInTLS ? context : nil).map {
+                        try Self.beginTLS(with: $0, to: host, on: channel)
                     }
                     let lines = SMTPLines()
                     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(lines))
                     return (
                         try NIOAsyncChannel<String, ByteBuffer>(wrappingChannelSynchronously: channel),
-                        NIOLoopBound(lines, eventLoop: channel.eventLoop)
+                        NIOLoopBound(lines, eventLoop: channel.eventLoop), handshake
                     )
                 }
             }
         return try await channel.executeThenClose { inbound, outbound in
+            if let handshake { try await Self.wait(for: handshake, on: channel.channel) }
             var dialogue = Dialogue(answers: inbound.makeAsyncIterator(), outbound: outbound)
             if let no = try await dialogue.expect(220, to: .greeting) { return no }
             var offers: Set<String> = []
@@ -108,12 +108,11 @@ struct SMTP: Sendable {
                 if let no = try await dialogue.say("STARTTLS", .starttls, 220) { return no }
                 // On the event loop, so that nothing can come in between the look and the handler.
                 let read = dialogue.linesRead
-                try await channel.channel.eventLoop.submit {
+                let handshake = try await channel.channel.eventLoop.submit {
                     try lines.value.requireNothing(beyond: read)
-                    try channel.channel.pipeline.syncOperations.addHandler(
-                        NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host),
-                        position: .first)
+                    return try Self.beginTLS(with: context, to: host, on: channel.channel)
                 }.get()
+                try await Self.wait(for: handshake, on: channel.channel)
                 if let no = try await dialogue.hello(&offers) { return no }
             }
             if let user = server.user, let password = server.password, server.tls != .disable {
@@ -130,6 +129,24 @@ struct SMTP: Sendable {
             let outcome = try await dialogue.end()
             try? await dialogue.write(Array("QUIT\r\n".utf8))
             return outcome
+        }
+    }
+
+    /// On the channel's event loop. The future ends with the handshake.
+    private static func beginTLS(
+        with context: NIOSSLContext, to host: String, on channel: any Channel
+    ) throws -> EventLoopFuture<Void> {
+        let handshake = SMTPHandshake(on: channel.eventLoop)
+        let tls = try NIOSSLClientHandler(context: context, serverHostname: host.isIPAddress ? nil : host)
+        try channel.pipeline.syncOperations.addHandlers([tls, handshake], position: .first)
+        return handshake.future
+    }
+
+    private static func wait(for handshake: EventLoopFuture<Void>, on channel: any Channel) async throws {
+        try await withTaskCancellationHandler {
+            try await handshake.get()
+        } onCancel: {
+            channel.close(promise: nil)
         }
     }
 
