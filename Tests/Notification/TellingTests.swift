@@ -67,8 +67,10 @@ struct TellingTests {
         }
     }
 
-    @Test("when it is over the links are withdrawn, nothing more is sent, and those who heard of it hear that too")
-    func standDown() async throws {
+    @Test(
+        "when it is over, or no emergency, the links are withdrawn, and those who heard of it hear that too",
+        arguments: [true, false])
+    func standDown(isLowered: Bool) async throws {
         try await Receiver.with { receiver in
             try await Desk.with(receiver.listed) { desk in
                 let heard = try await desk.recipient("李值班")
@@ -81,7 +83,7 @@ struct TellingTests {
                 // Joined the office after it was told.
                 _ = try await desk.recipient("王值班")
                 snapshot.version = 2
-                snapshot.state = .closed
+                if isLowered { snapshot.emergency = false } else { snapshot.state = .closed }
                 try await desk.announce([snapshot])
                 let notices = try await desk.notices()
                 #expect(notices.map(\.purpose) == ["emergency", "stood_down"])

@@ -25,24 +25,25 @@ struct CaseHandler: DecisionHandler {
         }
         guard !plan.snapshots.isEmpty else { return ([], [], plan) }
         let cases = Set(plan.snapshots.values.map(\.caseID)).sorted()
-        var look = [
+        // What was told matters for a case that is no emergency any more, too: it is taken back then.
+        let look = [
             NoticeStore.held(cases.map(\.rawValue)), OfficeStore.contacts(for: plan.snapshots.values),
+            NoticeStore.told(cases.map(\.rawValue)),
         ]
-        if plan.snapshots.values.contains(where: \.emergency) { look.append(NoticeStore.told(cases.map(\.rawValue))) }
         return (cases.map { AdvisoryLock.aggregate($0) }, look, plan)
     }
 
     func decide(
         _ events: [Event], plan: Plan, rows: [Rows], now: Timestamp
     ) throws -> (writes: [SQL], announcements: [Announcement]) {
-        guard rows.count >= 2 else { return ([], []) }
+        guard rows.count >= 3 else { return ([], []) }
         var held: [Case.ID: CaseSnapshot] = [:]
         for row in rows[0] {
             let snapshot: CaseSnapshot = try JSONB(row.decode("snapshot", as: String.self)).decode()
             held[snapshot.caseID] = snapshot
         }
         let contacts = try Contacts(rows[1])
-        let told = rows.count > 2 ? try rows[2].map { try NoticeRecord($0) } : []
+        let told = try rows[2].map { try NoticeRecord($0) }
 
         var notices: [NewNotice] = []
         var withdrawn: Set<UUID> = []
