@@ -170,7 +170,8 @@ struct CaseActTests {
     @Test("Raising makes it an emergency in the lane; lowering is told there too")
     func priority() async throws {
         try await scene { scene in
-            let crew = try await scene.stage.crew()
+            let account = Account.ID(UUID())
+            let crew = try await scene.stage.crew(account: account)
             try await scene.stage.deliver([scene.stage.report()])
             try await scene.stage.claiming.claimRoutine(limit: 10)
             let raised = try await scene.act(
@@ -188,6 +189,12 @@ struct CaseActTests {
             #expect(try last[0].decode(0, as: String.self) == "e")
             let nothing = try await scene.act("priority", try await scene.record(), "\"emergency\":false")
             #expect(nothing.status == 409)
+            // Its crew was bound by it before, and can begin it all the same.
+            let order = try #require(try await scene.stage.orders().first { $0.state == .assigned })
+            let begun = try await scene.caller.post(
+                "/v1/orders/\(order.orderID)/steps", try scene.stage.token([.crew], account: account),
+                Steps.body(["accept", "en_route"].map { Steps.step($0, basedOn: order.version) }))
+            #expect(begun.string("order.state") == "en_route", "\(begun.text)")
         }
     }
 

@@ -89,11 +89,13 @@ enum OrderStore {
 
     // MARK: - Active periods
 
-    /// From now on, or from `since`, the order binds its crew alone.
+    /// From now on, or from `since`, the order binds its crew alone. An order that was lowered, and is begun from the crew's
+    /// list later, had a period before.
     static func openPeriod(_ order: OrderRecord, since: Timestamp) -> SQL {
         """
         INSERT INTO dispatch.crew_period (order_id, crew_id, district_id, period)
         VALUES (\(order.orderID), \(order.crewID), \(order.districtID), tstzrange(\(since), NULL))
+        ON CONFLICT (order_id) DO UPDATE SET period = excluded.period
         """
     }
 
