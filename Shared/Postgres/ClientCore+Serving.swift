@@ -307,4 +307,23 @@ extension ClientCore {
         guard isRunning else { return }
         reactor.wake(tenant, at: .now + .milliseconds(100))
     }
+
+    // MARK: Telling
+
+    func publishHealth(error: PostgresError?, isSuccess: Bool) {
+        var shared = 0
+        var exclusive = 0
+        for slot in slots {
+            switch slot.state {
+            case .up, .cleaning: if slot.role == .shared { shared += 1 } else { exclusive += 1 }
+            case .down, .connecting, .retiring, .closed: break
+            }
+        }
+        health.withLock { health in
+            health.sharedConnected = shared
+            health.exclusiveConnected = exclusive
+            if isSuccess { health.lastError = nil } else if let error { health.lastError = error }
+        }
+        metrics.connected.record(shared + exclusive)
+    }
 }

@@ -385,21 +385,4 @@ actor ClientCore: PostgresReactor.Tenant {
         case .active, .unknown: lost(place, PostgresError(.connection, "the session is not at rest"), fatal: nil)
         }
     }
-
-    func publishHealth(error: PostgresError?, isSuccess: Bool) {
-        var shared = 0
-        var exclusive = 0
-        for slot in slots {
-            switch slot.state {
-            case .up, .cleaning: if slot.role == .shared { shared += 1 } else { exclusive += 1 }
-            case .down, .connecting, .retiring, .closed: break
-            }
-        }
-        health.withLock { health in
-            health.sharedConnected = shared
-            health.exclusiveConnected = exclusive
-            if isSuccess { health.lastError = nil } else if let error { health.lastError = error }
-        }
-        metrics.connected.record(shared + exclusive)
-    }
 }
