@@ -73,7 +73,8 @@ public struct NotificationService: Sendable {
         return Sender(
             lane: lane, database: isLane ? context.lane : context.background, messaging: context.messaging,
             announcer: announcer, bell: bell, channels: isLane ? laneChannels : routineChannels,
-            publicURL: context.configuration.publicURL, logger: context.logger)
+            publicURL: context.configuration.publicURL, executor: isLane ? context.laneExecutor : nil,
+            logger: context.logger)
     }
 
     /// Serves until the process is told to stop.

@@ -3,6 +3,7 @@ import HTTPTypes
 import Model
 import Postgres
 import PrivateServers
+import ServiceKit
 import Testing
 
 @testable import NotificationService
@@ -94,6 +95,42 @@ struct DeliveryTests {
                     #expect(ended == 0, "it went out while all the others were under way")
                 }
                 #expect(receiver.calls("/hang").count < UnderWay.perChannel + UnderWay.perClaim)
+            }
+        }
+    }
+
+    @Test("a stop lets what is under way end, and its outcome is known")
+    func stop() async throws {
+        try await Receiver.with { receiver in
+            try await Desk.with(receiver.listed) { desk in
+                try await desk.webhook(try await desk.recipient("慢"), receiver.url + "/held")
+                try await desk.announce([desk.emergency()])
+                try await desk.stopping(budget: .seconds(60)) {
+                    _ = try await eventually { receiver.calls("/held").isEmpty ? nil : true }
+                } meanwhile: {
+                    receiver.letGo()
+                }
+                #expect(try await desk.deliveries() == ["webhook delivered, delivered: HTTP 200"])
+            }
+        }
+    }
+
+    @Test("what a stop has to cut off is written down and given back at once, for another instance to send")
+    func cutOff() async throws {
+        try await Receiver.with { receiver in
+            try await Desk.with(receiver.listed) { desk in
+                try await desk.webhook(try await desk.recipient("慢"), receiver.url + "/hang")
+                try await desk.announce([desk.emergency()])
+                let stopped = await #expect(throws: UncleanStop.self) {
+                    try await desk.stopping(budget: .milliseconds(50)) {
+                        _ = try await eventually { receiver.calls("/hang").isEmpty ? nil : true }
+                    }
+                }
+                #expect(stopped?.reasons == ["sender did not stop in time"])
+                #expect(try await desk.deliveries().first?.hasPrefix("webhook waiting, unknown: ") == true)
+                #expect(
+                    try await desk.count(
+                        "SELECT count(*) FROM notification.delivery WHERE lease IS NULL AND next_at <= now()") == 1)
             }
         }
     }

@@ -8,7 +8,8 @@ import Rules
 import ServiceLifecycle
 
 /// Sends what is due in one lane: claim (committed before anything goes out, with the first attempt's time and its
-/// announcement), send outside any transaction, record under the lease.
+/// announcement), send outside any transaction, record under the lease. A stop claims nothing more and lets what is under
+/// way end; what has to be cut off is given back at once, for another instance to send.
 struct Sender: Service {
     let lane: Lane
     let database: PostgresClient
@@ -17,6 +18,8 @@ struct Sender: Service {
     let bell: SendBell
     let channels: Channels
     let publicURL: String
+    /// Where outcomes are recorded, which must not depend on a task that may be cancelled.
+    let executor: (any TaskExecutor)?
     let logger: Logger
     /// Without a ring, how long until the table is looked at again.
     var pause: Duration = .milliseconds(250)
@@ -26,19 +29,17 @@ struct Sender: Service {
     var leaseSeconds = 60
 
     func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
-                while !Task.isCancelled {
-                    let claimed = await claim(room: underWay.room)
-                    for delivery in claimed {
-                        underWay.begin(kind: delivery.kind, channel: delivery.channel)
-                        group.addTask {
-                            await attempt(delivery)
-                            if underWay.end(kind: delivery.kind, channel: delivery.channel) { bell.ring(lane) }
-                        }
+        await withDiscardingTaskGroup { group in
+            while !Task.isShuttingDownGracefully, !Task.isCancelled {
+                let claimed = await claim(room: underWay.room)
+                for delivery in claimed {
+                    underWay.begin(kind: delivery.kind, channel: delivery.channel)
+                    group.addTask {
+                        await attempt(delivery)
+                        if underWay.end(kind: delivery.kind, channel: delivery.channel) { bell.ring(lane) }
                     }
-                    if claimed.isEmpty { await bell.wait(for: lane, atMost: pause) }
                 }
+                if claimed.isEmpty { await cancelWhenGracefulShutdown { await bell.wait(for: lane, atMost: pause) } }
             }
         }
     }
@@ -136,7 +137,10 @@ struct Sender: Service {
             label: "sluice_delivery_attempts_total",
             dimensions: [("kind", delivery.kind.rawValue), ("outcome", outcome.word), ("lane", lane.rawValue)]
         ).increment()
-        await record(delivery, outcome, started: started)
+        let wasCutOff = Task.isCancelled
+        await Task(executorPreference: executor) {
+            await record(delivery, outcome, started: started, wasCutOff: wasCutOff)
+        }.value
     }
 
     private func message(_ delivery: Claimed) async throws -> Message {
@@ -152,7 +156,9 @@ struct Sender: Service {
             payload: try text.payload(delivery.notice))
     }
 
-    private func record(_ delivery: Claimed, _ outcome: SendOutcome, started: Timestamp) async {
+    private func record(
+        _ delivery: Claimed, _ outcome: SendOutcome, started: Timestamp, wasCutOff: Bool
+    ) async {
         var statements = [
             DeliveryStore.log(
                 delivery.id, district: delivery.notice.district, attempt: delivery.attempt, started: started,
@@ -165,6 +171,8 @@ struct Sender: Service {
             case .refused(_, _, isFinal: true): nil
             case .refused(_, let retryAfter, isFinal: false):
                 DeliveryRetry.pause(afterAttempt: delivery.attempt, fraction: fraction, retryAfter: retryAfter)
+            // Another instance has it now.
+            case .unknown where wasCutOff, .notSent where wasCutOff: .zero
             case .unknown, .notSent: DeliveryRetry.pause(afterAttempt: delivery.attempt, fraction: fraction)
             }
         if case .delivered = outcome {

@@ -115,18 +115,37 @@ struct Desk: Sendable {
             announcer: service.announcer, bell: service.bell, logger: stage.context.logger)
     }
 
+    var sender: Sender {
+        Sender(
+            lane: .emergency, database: stage.context.lane, messaging: stage.context.messaging,
+            announcer: service.announcer, bell: service.bell, channels: service.laneChannels,
+            publicURL: ServiceStage.publicURL, executor: nil, logger: stage.context.logger)
+    }
+
     /// Runs the lane's sender while the body runs.
     @discardableResult
     func sending<T: Sendable>(_ body: @Sendable () async throws -> T) async throws -> T {
-        let sender = Sender(
-            lane: .emergency, database: stage.context.lane, messaging: stage.context.messaging,
-            announcer: service.announcer, bell: service.bell, channels: service.laneChannels,
-            publicURL: ServiceStage.publicURL, logger: stage.context.logger)
+        let sender = sender
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await sender.run() }
             defer { group.cancelAll() }
             return try await body()
         }
+    }
+
+    /// Runs the lane's sender as the service does, and stops it once `body` has returned.
+    func stopping(
+        budget: Duration, after body: @Sendable () async throws -> Void,
+        meanwhile: @escaping @Sendable () -> Void = {}
+    ) async throws {
+        let (stops, end) = AsyncStream.makeStream(of: String.self)
+        let supervisor = Supervisor(
+            services: [sender.stopping(in: .work, name: "sender")], logger: stage.context.logger,
+            budget: { _ in budget }, forcedEnd: .seconds(20))
+        async let ended: Void = supervisor.run(stops: stops, onStop: meanwhile)
+        try await body()
+        end.yield("test")
+        try await ended
     }
 
     // MARK: - What is there

@@ -6,8 +6,8 @@ import NIOCore
 import PrivateServers
 import Synchronization
 
-/// A real HTTP server at the other end of webhooks. `/hang` never answers, `/away` sends to another place, all else
-/// answers with what is told next, or 204.
+/// A real HTTP server at the other end of webhooks. `/hang` never answers, `/held` only when it is let go, `/away` sends
+/// to another place, all else answers with what is told next, or 204.
 final class Receiver: Sendable {
     struct Call: Sendable {
         var path: String
@@ -16,7 +16,7 @@ final class Receiver: Sendable {
     }
 
     let port: Int
-    private let state = Mutex((calls: [Call](), answers: [(HTTPResponse.Status, HTTPFields)]()))
+    private let state = Mutex((calls: [Call](), answers: [(HTTPResponse.Status, HTTPFields)](), isHeld: true))
 
     private init() throws { port = try PrivatePostgres.freePort() }
 
@@ -27,6 +27,8 @@ final class Receiver: Sendable {
     func answerNext(_ status: HTTPResponse.Status, _ headers: HTTPFields = [:]) {
         state.withLock { $0.answers.append((status, headers)) }
     }
+
+    func letGo() { state.withLock { $0.isHeld = false } }
 
     static func with<T: Sendable>(_ body: @Sendable (Receiver) async throws -> T) async throws -> T {
         let receiver = try Receiver()
@@ -52,6 +54,9 @@ final class Receiver: Sendable {
         switch call.path {
         case "/hang":
             try await Task.sleep(for: .seconds(600))
+            return Response(status: .ok)
+        case "/held":
+            while state.withLock(\.isHeld) { try await Task.sleep(for: .milliseconds(5)) }
             return Response(status: .ok)
         case "/away": return Response(status: .temporaryRedirect, headers: [.location: "\(url)/elsewhere"])
         default: return Response(status: status, headers: headers)
