@@ -145,6 +145,27 @@ struct ListAndStormTests {
         }
     }
 
+    @Test("A clock that ran out just before some other change of the case is marked all the same")
+    func overdueBesideChange() async throws {
+        try await Stage.with { stage in
+            try await stage.deliver([stage.report()])
+            try await stage.admin.run(
+                """
+                UPDATE dispatch.case_file SET respond_due = now() - interval '1 second' WHERE category = 'flooding';
+                UPDATE dispatch.due SET due_at = now() - interval '1 second';
+                """)
+            try await stage.deliver([stage.report(device: "b")])
+            #expect(try await stage.cases().map(\.reportCount) == [2])
+            #expect(try await stage.clocks.markOverdue(limit: 100) == 1)
+            #expect(try await stage.count("SELECT count(*) FROM dispatch.overdue_mark") == 1)
+            // And a change after the mark brings no second one.
+            try await stage.deliver([stage.report(device: "c")])
+            try await stage.clocks.markOverdue(limit: 100)
+            #expect(try await stage.clocks.markOverdue(limit: 100) == 0)
+            #expect(try await stage.count("SELECT count(*) FROM dispatch.overdue_mark") == 1)
+        }
+    }
+
     @Test("Crews are made, changed by version, lent and listed")
     func crews() async throws {
         try await Stage.with { stage in

@@ -165,7 +165,7 @@ struct Changes {
         statements += try OrderStore.update(updatedOrders)
         statements += try OrderStore.insert(insertedOrders)
         statements += periods
-        statements += try DueStore.set(insertedCases + updatedCases, now: now)
+        statements += try DueStore.set(insertedCases + updatedCases)
         statements += try ReportStateStore.insert(reports)
         statements += try DecisionStore.insert(decisions)
         statements += try LiveStore.insert(live)

@@ -43,17 +43,14 @@ struct ClockLoop: Service {
                     )
                 })
             var changes = Changes(sources: messaging.sources, now: now, actor: "rule:clocks")
-            var settled: [CaseRecord] = []
-            for record in try rows[0].map({ try CaseRecord($0) }) {
+            let records = try rows[0].map { try CaseRecord($0) }
+            for record in records {
                 let due = record.nextDue == nil ? [] : CaseClocks.overdue(record.times, now: now)
                 let new = due.filter { clock in
                     guard let at = record.times.due[clock] else { return false }
                     return !marked.contains(Mark(caseID: record.caseID, clock: clock.rawValue, due: at))
                 }
-                guard let last = new.last else {
-                    settled.append(record)
-                    continue
-                }
+                guard let last = new.last else { continue }
                 for clock in new {
                     guard let at = record.times.due[clock] else { continue }
                     changes.others.append(DueStore.mark(record, clock, due: at, now: now))
@@ -66,9 +63,9 @@ struct ClockLoop: Service {
                 after.reason = CaseClocks.overdueReason(last)
                 try changes.change(after, from: record, as: .caseOverdue)
             }
-            // Rows that had nothing new to say move on to their next clock too, or they would be ripe for ever.
+            // All rows move on to their next clock, also those that had nothing new to say, or they would be ripe for ever.
             try await transaction.commit(
-                try changes.writes() + DueStore.set(settled, now: now) + DueStore.dropOrphans(ripe)
+                try changes.writes() + DueStore.set(records, markedUntil: now) + DueStore.dropOrphans(ripe)
                     + messaging.announce(changes.announcements))
             return changes.announcements
         }

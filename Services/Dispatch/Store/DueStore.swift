@@ -20,14 +20,15 @@ enum DueStore {
         }
     }
 
-    /// Makes the rows say what the records say now. Clocks that are known to have run out are left out.
-    static func set(_ records: [CaseRecord], now: Timestamp? = nil) throws -> [SQL] {
+    /// Makes the rows say what the records say now.
+    /// - Parameter now: clocks that had run out by then are left out. Only for whoever marks them: a clock that ran out
+    ///   just before some other change must stay ripe until it has its mark.
+    static func set(_ records: [CaseRecord], markedUntil now: Timestamp? = nil) throws -> [SQL] {
         var kept: [Row] = []
         var gone: [Case.ID] = []
         for record in records {
             var next = record.nextDue
             if let now, next != nil {
-                // Those before now have their mark already.
                 var times = record.times
                 for clock in CaseClocks.overdue(times, now: now) { times.due[clock] = nil }
                 next = CaseClocks.next(times)
