@@ -49,6 +49,13 @@ public final class PostgresTransaction: Sendable {
         try await trip(statements, ending: nil)
     }
 
+    /// One trip under another scope, which holds from here on: for what has been found to be allowed, and touches rows
+    /// of districts that its caller does not see.
+    @discardableResult
+    public func send(_ statements: [SQL], scope: DistrictScope) async throws -> [Rows] {
+        try await trip(statements, ending: nil, scope: scope)
+    }
+
     /// A trip of one statement.
     @discardableResult
     public func query(_ sql: SQL) async throws -> Rows {
@@ -73,12 +80,12 @@ public final class PostgresTransaction: Sendable {
         if isOpen { _ = try await core.trip(["ROLLBACK"], preamble: 0, on: lease, commitIndex: .max) }
     }
 
-    private func trip(_ statements: [SQL], ending: SQL?) async throws -> [Rows] {
+    private func trip(_ statements: [SQL], ending: SQL?, scope: DistrictScope? = nil) async throws -> [Rows] {
         let preamble = try state.withLock { state in
             guard state.stage != .over else { throw Self.over }
             let preamble = state.stage == .fresh ? opening : []
             if ending != nil { state.stage = .over } else { state.stage = .open }
-            return preamble
+            return preamble + (scope?.statement.map { [$0] } ?? [])
         }
         // Nothing was begun and nothing is to be done.
         if statements.isEmpty, ending != nil, !preamble.isEmpty { return [] }

@@ -86,6 +86,62 @@ struct CaseActTests {
         }
     }
 
+    @Test("An emergency that takes in a worse one is as bad, in the queue and with its crew", arguments: [false, true])
+    func mergeWorse(hasCrew: Bool) async throws {
+        try await scene { scene in
+            let stage = scene.stage
+            try await stage.deliver([stage.report(emergency: true, severity: .raised)])
+            let crew = hasCrew ? try await stage.crew() : nil
+            #expect(try await stage.claiming.claimEmergencies() == (hasCrew ? 1 : 0))
+            try await stage.deliver([
+                stage.report(at: ClaimingTests.north(900), emergency: true, severity: .lifeAtRisk)
+            ])
+            let merged = try await scene.act(
+                "merge", try await scene.record(1), "\"into\":\"\(try await scene.record(0).caseID)\"")
+            #expect(merged.status == 200, "\(merged.text)")
+            let waiting = try await stage.waiting()
+            if let crew {
+                #expect(waiting.isEmpty)
+                #expect(try await stage.orders().map(\.severity) == [.lifeAtRisk])
+                #expect(try await stage.slot(crew).job?.severity == .lifeAtRisk)
+                // So nothing less severe takes the crew away.
+                try await stage.deliver([stage.report(at: ClaimingTests.north(1_900), emergency: true, severity: .high)]
+                )
+                #expect(try await stage.claiming.claimEmergencies() == 0)
+            } else {
+                #expect(waiting.map(\.severity) == [.lifeAtRisk])
+            }
+        }
+    }
+
+    @Test("A dispatcher decides about a case that a lent crew holds, in the dispatcher's own district only")
+    func lentCrew() async throws {
+        try await scene { scene in
+            let stage = scene.stage
+            let crew = try await stage.crew(district: stage.otherDistrict)
+            let now = stage.context.sources.now()
+            try await stage.context.background.query(
+                CrewRegister.lend(
+                    crew, loan: UUID(), to: stage.district, home: stage.otherDistrict, since: now - .seconds(60),
+                    until: now + .seconds(600), by: "test", reason: nil))
+            try await stage.deliver([stage.report(emergency: true, severity: .high)])
+            #expect(try await stage.claiming.claimEmergencies() == 1)
+            let suspended = try await scene.act("suspend", try await scene.record())
+            #expect(suspended.status == 200, "\(suspended.text)")
+            #expect(try await stage.slot(crew).job == nil)
+            let resumed = try await scene.act("resume", try await scene.record())
+            #expect(resumed.status == 200, "\(resumed.text)")
+            let given = try await scene.act("reassign", try await scene.record(), "\"crew_id\":\"\(crew)\"")
+            #expect(given.status == 200, "\(given.text)")
+            #expect(try await stage.slot(crew).job != nil)
+            let elsewhere = try await scene.caller.post(
+                "/v1/cases/\(try await scene.record().caseID)/close",
+                try stage.token([.dispatcher], districts: [stage.otherDistrict]), "{\"reason\":\"x\"}",
+                version: try await scene.record().version)
+            #expect(elsewhere.status == 404)
+        }
+    }
+
     @Test("A case is merged neither into itself, nor across districts, nor into one that is over")
     func refusedMerges() async throws {
         try await scene { scene in

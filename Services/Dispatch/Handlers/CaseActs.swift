@@ -6,7 +6,8 @@ import Rules
 import ServiceKit
 
 /// A dispatcher's decisions about cases: look without locks to learn what has to be locked, lock all of it in the order
-/// that holds everywhere, look again, decide, write.
+/// that holds everywhere, look again, decide, write. The look is under the dispatcher's own scope; what follows is not,
+/// since a crew that is lent to the district stays a row of its own district.
 struct CaseActs: Sendable {
     let transacting: Transacting
     let categories: CategoryCache
@@ -30,6 +31,9 @@ struct CaseActs: Sendable {
             let looked = try await transaction.send([claim, CaseStore.read(wanted)])[1].map { try CaseRecord($0) }
             guard let seen = looked.first(where: { $0.caseID == act.caseID }), act.covers(seen.districtID) else {
                 throw Problem.notFound("The case", zh: "案件")
+            }
+            if case .merge(let target) = act.decision, !looked.contains(where: { $0.caseID == target }) {
+                throw Self.unknownTarget
             }
             if case .unmerge = act.decision, let target = seen.mergedInto { wanted.append(target) }
             let locked = try await lock(act, seen: seen, looked: looked, cases: wanted, transaction)
@@ -66,9 +70,7 @@ struct CaseActs: Sendable {
             }
             try desk.reassign(to: locked.offer)
         case .merge(let target):
-            guard let into = locked.target, into.caseID == target else {
-                throw Problem.invalid("into", code: "unknown", "There is no such case.", zh: "目标案件不存在。")
-            }
+            guard let into = locked.target, into.caseID == target else { throw Self.unknownTarget }
             try desk.merge(into: into, targetOrder: locked.targetOrder)
         case .unmerge:
             guard let from = locked.target else {
@@ -76,6 +78,10 @@ struct CaseActs: Sendable {
             }
             try desk.unmerge(from: from, reports: locked.ownReports)
         }
+    }
+
+    private static var unknownTarget: Problem {
+        .invalid("into", code: "unknown", "There is no such case.", zh: "目标案件不存在。")
     }
 
     // MARK: - Locks
@@ -117,7 +123,7 @@ struct CaseActs: Sendable {
         let first = statements.count - 5
         if let wantedCrew { statements.append(CrewStore.offers([wantedCrew])) }
         if case .unmerge = act.decision { statements.append(ReportStateStore.share(of: act.caseID)) }
-        let rows = try await transaction.send(statements)
+        let rows = try await transaction.send(statements, scope: .city)
 
         let records = try rows[first + 1].map { try CaseRecord($0) }
         let orders = try rows[first + 2].map { try OrderRecord($0) }

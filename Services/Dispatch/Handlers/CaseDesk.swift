@@ -116,7 +116,7 @@ struct CaseDesk {
         }
         // A dispatcher's raise is a verification too.
         if shift == .raisedToEmergency { record.verified = true }
-        guard let order, var slot = slots[order.crewID] else {
+        guard let order else {
             if record.needsCrew { requeue() }
             return
         }
@@ -124,11 +124,17 @@ struct CaseDesk {
             try takeOrderBack(Releases.raised)
             return requeue()
         }
+        try bring(order, inLineWith: record)
+    }
+
+    /// The order, and the job that binds its crew, become as urgent as their case.
+    mutating func bring(_ order: OrderRecord, inLineWith record: CaseRecord) throws {
+        guard (order.emergency, order.severity) != (record.emergency, record.severity) else { return }
+        guard var slot = slots[order.crewID] else { throw NeighbourWasQuicker() }
         var changed = order
         changed.emergency = record.emergency
         changed.severity = record.severity
-        try changes.change(
-            changed, from: order, responsible: record.responsibleDistrictID, cause: cause)
+        try changes.change(changed, from: order, responsible: record.responsibleDistrictID, cause: cause)
         if changed.isActive {
             slot.job = CrewClaim.Job(
                 orderID: order.orderID, emergency: changed.emergency, severity: changed.severity, state: order.state)

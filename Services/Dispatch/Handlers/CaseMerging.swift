@@ -40,32 +40,30 @@ extension CaseDesk {
             into = desk.record
         }
         record.reportCount = 0
-        if record.emergency, !into.emergency { try raise(&into, order: targetOrder) }
+        into.emergency = into.emergency || record.emergency
+        try makeUrgent(&into, from: target, order: targetOrder)
         try changes.change(into, from: target, cause: cause)
         changes.others.append(ReportStateStore.move(from: record.caseID, to: target.caseID))
     }
 
-    /// A routine case that takes in an emergency becomes one first.
-    private mutating func raise(_ into: inout CaseRecord, order: OrderRecord?) throws {
-        into.emergency = true
+    /// What the case took in may be more urgent than itself: its place in the queue or its order says so too. A routine
+    /// order that nobody has started is taken back if the case has become an emergency.
+    private mutating func makeUrgent(
+        _ into: inout CaseRecord, from target: CaseRecord, order: OrderRecord?
+    ) throws {
         let skills = terms(into.category)?.skills ?? []
-        guard let order, var slot = slots[order.crewID] else {
+        guard let order else {
             if into.needsCrew { changes.queued.append(QueueRecord(into, skills: skills, now: now)) }
             return
         }
-        if order.state.isStarted {
-            var raised = order
-            raised.emergency = true
-            raised.severity = into.severity
-            try changes.change(raised, from: order, responsible: into.responsibleDistrictID, cause: cause)
-            slot.job = CrewClaim.Job(
-                orderID: order.orderID, emergency: true, severity: into.severity, state: order.state)
-        } else {
-            try Releases.withdraw(order, of: &into, reason: Releases.raised, now: now, cause: cause, into: &changes)
-            slot.listed = max(0, slot.listed - 1)
-            changes.queued.append(QueueRecord(into, skills: skills, now: now))
+        guard into.emergency, !target.emergency, !order.state.isStarted else {
+            return try bring(order, inLineWith: into)
         }
+        guard var slot = slots[order.crewID] else { throw NeighbourWasQuicker() }
+        try Releases.withdraw(order, of: &into, reason: Releases.raised, now: now, cause: cause, into: &changes)
+        slot.listed = max(0, slot.listed - 1)
         slots[slot.crewID] = slot
+        changes.queued.append(QueueRecord(into, skills: skills, now: now))
     }
 
     mutating func unmerge(from target: CaseRecord, reports: ReportStateStore.Share?) throws {

@@ -170,7 +170,7 @@ struct TriageFold {
             raised.emergency = true
             raised.severity = record.severity
             try changes.change(raised, from: order, responsible: record.responsibleDistrictID, cause: cause)
-            changes.slots.append(CrewStore.raiseActive(order.crewID, order: order.orderID, severity: record.severity))
+            changes.slots.append(CrewStore.raiseActive(raised))
         } else {
             try Releases.withdraw(order, of: &record, reason: Releases.raised, now: now, cause: cause, into: &changes)
             changes.slots.append(CrewStore.unlist(order.crewID))

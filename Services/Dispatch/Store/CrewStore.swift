@@ -68,13 +68,13 @@ enum CrewStore {
             """
     }
 
-    /// A started job has become an emergency. The guard: it must still be the crew's job.
-    static func raiseActive(_ crew: Crew.ID, order: WorkOrder.ID, severity: Severity) -> SQL {
+    /// The job that binds the crew has become more urgent. The guard: it must still be the crew's job.
+    static func raiseActive(_ order: OrderRecord) -> SQL {
         """
         WITH changed AS (
             UPDATE dispatch.crew_slot
-            SET active_emergency = true, active_severity = \(severity.rawValue)::smallint
-            WHERE crew_id = \(crew) AND active_order = \(order)
+            SET active_emergency = \(order.emergency), active_severity = \(order.severity.rawValue)::smallint
+            WHERE crew_id = \(order.crewID) AND active_order = \(order.orderID)
             RETURNING 1
         )
         SELECT dispatch.expect_rows((SELECT count(*) FROM changed), 1)
