@@ -11,7 +11,7 @@ public enum CrewClaim {
         public var emergency: Bool
         public var severity: Severity
         public var skills: Set<String>
-        /// Crews that declined it or did not answer.
+        /// Crews that declined it, or that it was taken from.
         public var excluded: Set<Crew.ID>
 
         public init(
@@ -93,7 +93,7 @@ public enum CrewClaim {
     public static func fit(_ crew: Candidate, for demand: Demand) -> Fit {
         guard crew.onShift else { return .unfit(Reason("off_shift", zh: "不在班", en: "Not on shift.")) }
         guard !demand.excluded.contains(crew.crewID) else {
-            return .unfit(Reason("declined_before", zh: "已退回或未应答", en: "Declined it, or did not answer."))
+            return .unfit(Reason("declined_before", zh: "已退回或已收回", en: "Declined it, or it was taken from them."))
         }
         guard crew.districts.contains(demand.districtID) else {
             return .unfit(Reason("other_district", zh: "不属于该区且未借调", en: "Neither of this district nor lent to it."))

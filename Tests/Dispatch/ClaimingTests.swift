@@ -219,7 +219,7 @@ struct ClaimingTests {
             let slot = try await stage.slot(near)
             #expect(slot.job == nil)
             #expect(slot.unanswered == 1)
-            #expect(try await stage.waiting().first?.excluded == [near])
+            #expect(try await stage.waiting().first?.silent == [near])
             #expect(try await stage.claiming.claimEmergencies() == 1)
             #expect(try await stage.orders().map(\.state) == [.silent, .assigned])
             #expect(try await stage.slot(far).job != nil)

@@ -152,7 +152,7 @@ struct PlanTests {
             // With a thousand crews, and a queue of twenty thousand.
             let claims = [
                 QueueStore.firstEmergencies(passingOver: []),
-                QueueStore.firstEmergencies(passingOver: [], canary: true),
+                QueueStore.firstCanaries,
                 QueueStore.routineHead(limit: 200, passingOver: []),
             ]
             try expectGoodPlans(

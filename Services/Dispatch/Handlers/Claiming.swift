@@ -58,7 +58,8 @@ struct Claiming: Sendable {
     /// The first of the queue that some crew could take, in the queue's order.
     private func waiting(passingOver skipped: [Case.ID], canary: Bool) async throws -> [Wanted] {
         let rows = try await database.segment([
-            QueueStore.pinnedPlans, QueueStore.firstEmergencies(passingOver: skipped, canary: canary),
+            QueueStore.pinnedPlans,
+            canary ? QueueStore.firstCanaries : QueueStore.firstEmergencies(passingOver: skipped),
         ])[1]
         var found: [Wanted] = []
         for row in rows {

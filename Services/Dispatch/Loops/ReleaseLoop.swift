@@ -91,12 +91,13 @@ struct ReleaseLoop: Service {
                 } else {
                     slot.listed = max(0, slot.listed - 1)
                 }
-                if act == .silence { slot.unanswered += 1 }
+                // Routine work that waits in a list for long says nothing about who would answer an emergency.
+                if act == .silence, order.emergency { slot.unanswered += 1 }
                 if after.needsCrew {
                     changes.queued.append(
                         QueueRecord(
                             after, skills: categories.terms(after.category)?.skills ?? [],
-                            excluded: act == .silence ? [crew] : [], now: now))
+                            silent: act == .silence ? [crew] : [], now: now))
                 }
                 changes.decide(
                     act == .silence ? .silence : .displacement, act == .silence ? "requeued" : "handed_on", reason,
