@@ -3,6 +3,10 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     /// Microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
     public let microseconds: Int64
 
+    /// What RFC 3339 can write: the years 1 to 9999. Nothing from outside is taken that lies beyond.
+    public static let writable =
+        Timestamp(microseconds: -62_135_596_800_000_000)...Timestamp(microseconds: 253_402_300_799_999_999)
+
     public init(microseconds: Int64) {
         self.microseconds = microseconds
     }
@@ -57,7 +61,8 @@ extension Duration {
 
 extension Timestamp {
     /// Reads RFC 3339 text with an offset or `Z`, and PostgreSQL's own form (a space for the `T`, `+00` for the offset).
-    /// Fractions beyond microseconds are cut. Nil for anything else, also for days that do not exist.
+    /// Fractions beyond microseconds are cut. Nil for anything else, also for days that do not exist and for moments that
+    /// lie, in UTC, outside the years 1 to 9999.
     public init?(_ text: some StringProtocol) {
         var reader = DigitReader(text.utf8)
         guard
@@ -90,13 +95,15 @@ extension Timestamp {
         let days = Int64(CivilDate(year: year, month: month, day: day).daysSince1970)
         let seconds = days * 86_400 + Int64(hour * 3_600 + minute * 60 + min(second, 59)) - Int64(offsetMinutes * 60)
         self.init(microseconds: seconds * 1_000_000 + Int64(fraction))
+        guard Self.writable.contains(self) else { return nil }
     }
 
-    /// `2026-07-01T00:30:00.000000Z`
+    /// `2026-07-01T00:30:00.000000Z`; what no text can say is written as the nearest moment that one can.
     public var description: String {
-        let days = Int((Double(microseconds) / 86_400_000_000).rounded(.down))
-        let rest = microseconds - Int64(days) * 86_400_000_000
-        let date = CivilDate(daysSince1970: days)
+        let microseconds = min(max(self, Self.writable.lowerBound), Self.writable.upperBound).microseconds
+        var (days, rest) = microseconds.quotientAndRemainder(dividingBy: 86_400_000_000)
+        if rest < 0 { (days, rest) = (days - 1, rest + 86_400_000_000) }
+        let date = CivilDate(daysSince1970: Int(days))
         let second = Int(rest / 1_000_000)
         let fields =
             [

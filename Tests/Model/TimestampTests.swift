@@ -21,7 +21,8 @@ struct TimestampTests {
         arguments: [
             "", "2026-07-01", "2026-07-01T00:30:00", "2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z",
             "2026-13-01T00:00:00Z", "2026-07-01T24:00:00Z", "2026-07-01T00:60:00Z", "2026-07-01T00:30:00.Z",
-            "2026-07-01T00:30:00Z ", "２０２６-07-01T00:30:00Z", "infinity",
+            "2026-07-01T00:30:00Z ", "２０２６-07-01T00:30:00Z", "infinity", "0000-12-31T23:59:59Z",
+            "0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
         ])
     func refusing(text: String) {
         #expect(Timestamp(text) == nil)
@@ -29,10 +30,16 @@ struct TimestampTests {
 
     @Test(
         "what is written is read as the same time",
-        arguments: [0, 1, -1, 1_782_865_800_123_456, -62_135_596_800_000_000])
+        arguments: [0, 1, -1, 1_782_865_800_123_456, -62_135_596_800_000_000, 253_402_300_799_999_999])
     func roundTrip(microseconds: Int64) {
         let time = Timestamp(microseconds: microseconds)
         #expect(Timestamp(time.description) == time)
+    }
+
+    @Test("a moment that no text can say is written as the nearest that one can", arguments: [Int64.min, .max])
+    func beyond(microseconds: Int64) {
+        let nearest = microseconds < 0 ? Timestamp.writable.lowerBound : Timestamp.writable.upperBound
+        #expect(Timestamp(microseconds: microseconds).description == nearest.description)
     }
 
     @Test("a version 7 id carries its time and sorts by it")

@@ -62,7 +62,10 @@ public struct Cursor: Sendable, Hashable {
         switch (tag, kind) {
         case ("s", .text): return text.contains("\0") ? nil : .text(text)
         case ("n", .integer): return Int(text).map(Value.integer)
-        case ("t", .time): return Int64(text).map { .time(Timestamp(microseconds: $0)) }
+        case ("t", .time):
+            return Int64(text).map(Timestamp.init(microseconds:)).flatMap {
+                Timestamp.writable.contains($0) ? .time($0) : nil
+            }
         case ("u", .id): return UUID(uuidString: text).map(Value.id)
         default: return nil
         }
