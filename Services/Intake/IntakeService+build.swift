@@ -16,8 +16,14 @@ public struct IntakeService: Sendable {
     let keys: SigningKeys
     let master: MasterKey
     private let photoFolder: String
+    /// Where pictures are; tests put one that fails in its place.
+    var blobs: any BlobStore
     /// Of what is done for names that nobody has; tests lower it.
     var passwordCost = PasswordHash.Cost.standard
+    /// Tests lower them.
+    var limits = SenderLimits()
+    /// For how long a report's answer waits that one of its photos has its turn.
+    var photoPatience: Duration = .seconds(3)
 
     /// Throws `ConfigurationErrors` for settings of intake's own that are wrong.
     public init(_ context: ServiceContext) throws {
@@ -28,6 +34,7 @@ public struct IntakeService: Sendable {
         self.settings = try IntakeSettings(context.configuration)
         self.master = master
         self.photoFolder = context.configuration.attachmentsDirectory ?? "."
+        self.blobs = DiskBlobStore(root: photoFolder)
         self.cache = CityCache(database: context.background, logger: context.logger)
         self.keyring = KeyringLoader(master: master, database: context.background, logger: context.logger)
         self.keys = SigningKeys(
@@ -40,13 +47,11 @@ public struct IntakeService: Sendable {
         let router = Router(context: APIContext.self)
         var document = OpenAPIDocument(
             service: .intake, title: "Sluice intake", summary: "Reports, photos, tracking, accounts, sign-in")
-        let limits = SenderLimits()
         let track = TrackReport(store: ReportStore(database: context.http), cache: cache, keyring: keyring)
         let attachments = AttachmentStore(database: context.http)
-        let blobs = DiskBlobStore(root: photoFolder)
         let passwords = PasswordThread(capacity: 32, cost: passwordCost)
         ReportRoutes(
-            receive: receive(), track: track, photos: uploads(track, attachments, blobs), limits: limits,
+            receive: receive(), track: track, photos: uploads(track, attachments), limits: limits,
             now: context.sources.now
         ).register(router, &document)
         AttachmentRoutes(
@@ -100,14 +105,13 @@ public struct IntakeService: Sendable {
     var sweep: PictureSweep {
         let photos = AttachmentStore(database: context.background)
         return PictureSweep(
-            of: DiskBlobStore(root: photoFolder), now: context.sources.now, logger: context.logger,
-            named: photos.named)
+            of: blobs, now: context.sources.now, logger: context.logger, named: photos.named)
     }
 
     private func receive() -> ReceiveReport {
         let flow = context.flow
         return ReceiveReport(
-            cache: cache, city: CityStore(database: context.http), budget: settings.budget,
+            cache: cache, budget: settings.budget, limits: limits,
             admission: AdmissionGate(
                 maximum: settings.routineMaximum, floor: settings.routineFloor, share: { flow.share }),
             keyring: keyring, master: master, messaging: context.messaging, sources: context.sources,
@@ -115,15 +119,14 @@ public struct IntakeService: Sendable {
             together: GroupCommit(context.http), lane: context.lane)
     }
 
-    private func uploads(
-        _ track: TrackReport, _ attachments: AttachmentStore, _ blobs: any BlobStore
-    ) -> PhotoUploads {
+    private func uploads(_ track: TrackReport, _ attachments: AttachmentStore) -> PhotoUploads {
         PhotoUploads(
             keep: KeepPhoto(
                 attachments: attachments,
                 pictures: PictureTaker(
                     blobs: blobs, zoneMinutes: settings.cameraZoneMinutes, logger: context.logger)),
-            track: track, reader: PhotoReader(folder: photoFolder, logger: context.logger), sources: context.sources)
+            patience: photoPatience, track: track,
+            reader: PhotoReader(folder: photoFolder, logger: context.logger), sources: context.sources)
     }
 
     private func signIn(_ passwords: PasswordThread) -> SignIn {
@@ -136,9 +139,15 @@ public struct IntakeService: Sendable {
     private func addHealthChecks() {
         let cache = cache
         let keyring = keyring
+        let keys = keys
         context.health.add(
             HealthCheck("city") { cache.isReady ? .ok : .failed("catalogue or map not read yet, or empty") })
         context.health.add(
             HealthCheck("keyring") { keyring.failure.map { .failed($0) } ?? .ok })
+        // Reports need none: they are taken meanwhile.
+        context.health.add(
+            HealthCheck("signing keys") {
+                keys.isReady ? .ok : .degraded("no key may sign yet: sign-in and refresh answer 503")
+            })
     }
 }

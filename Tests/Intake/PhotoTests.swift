@@ -55,6 +55,46 @@ struct PhotoTests {
         #expect(receipt.photos.count == 1 && receipt.photos[0].sha256 != nil)
     }
 
+    @Test("a full disk costs the photo and not the receipt")
+    func fullDisk() async throws {
+        let intake = try await RunningIntake.shared()
+        var form = MultipartForm()
+        form.add("report", type: "application/json", try JSONSerialization.data(withJSONObject: ReportTests.routine))
+        form.add("photo", type: "image/jpeg", try DrawnPicture.make(".jpg", width: FillingStore.tooMuch))
+        form.add("photo", type: "image/jpeg", try DrawnPicture.make(".jpg", width: FillingStore.tooMuch + 1))
+        let answer = try await intake.post("/v1/reports", data: form.body, type: form.type)
+        #expect(answer.status == 201)
+        let receipt = try answer.json(ReportTests.Receipt.self)
+        #expect(!receipt.code.isEmpty && receipt.photos.map(\.refused?.code) == ["storage_full", nil])
+        // By itself it is told as it is: the sender can come again.
+        let alone = try await intake.post(
+            "/v1/reports/\(receipt.code)/attachments", data: try DrawnPicture.make(".jpg", width: FillingStore.tooMuch),
+            type: "image/jpeg")
+        #expect(alone.status == 507)
+    }
+
+    @Test("what is wrong with the body behind the report is told once, and the receipt is given")
+    func brokenBody() async throws {
+        let intake = try await RunningIntake.shared()
+        let json = try JSONSerialization.data(withJSONObject: ReportTests.routine)
+        var long = MultipartForm()
+        long.add("report", type: "application/json", json)
+        for _ in 0..<16 { long.add("photo", type: "image/jpeg", Data(repeating: 0x4D, count: 100_000)) }
+        var cut = MultipartForm()
+        cut.add("report", type: "application/json", json)
+        for _ in 0..<2 { cut.add("photo", type: "image/jpeg", Data(repeating: 0x4D, count: 100_000)) }
+        for (body, type, code) in [
+            (long.body, long.type, "too_many_parts"), (Data(cut.body.dropLast(10)), cut.type, "multipart"),
+        ] {
+            let answer = try await intake.post("/v1/reports", data: body, type: type)
+            #expect(answer.status == 201)
+            let receipt = try answer.json(ReportTests.Receipt.self)
+            #expect(receipt.photos.first?.refused?.code == "not_a_picture")
+            #expect(receipt.photos.last?.refused?.code == code)
+            #expect(receipt.photos.count { $0.refused?.code == code } == 1)
+        }
+    }
+
     @Test("the report part comes first")
     func order() async throws {
         let intake = try await RunningIntake.shared()

@@ -171,7 +171,10 @@ enum AccountDescriptions {
 
     static let patch = Operation(
         .patch, "/v1/accounts/{id}", "Change an account", access: .roles(.admin),
-        description: "A change of roles, districts, password or activity ends the account's sessions.",
+        description: """
+            A change of roles, districts, password, external identity or activity ends the account's sessions, and a \
+            sign-in that is under way.
+            """,
         body: .json(.object(input(required: []))), answers: [.ok(account, versioned: true)], conditional: true)
 
     private static func input(required: Set<String>) -> [Schema.Field] {

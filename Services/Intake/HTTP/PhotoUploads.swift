@@ -1,4 +1,6 @@
+import HTTPTypes
 import Hummingbird
+import Logging
 import Model
 import Pictures
 import Postgres
@@ -10,6 +12,8 @@ struct PhotoUploads: Sendable {
     static let bodyLimit = AttachmentStore.perReport * UploadFile.limit + (1 << 20)
 
     let keep: KeepPhoto
+    /// How long a photo that came with a report waits for its turn: somebody waits for the report's code and advice.
+    let patience: Duration
     let track: TrackReport
     let reader: PhotoReader
     let sources: Sources
@@ -49,23 +53,57 @@ struct PhotoUploads: Sendable {
         }
     }
 
-    /// The photos behind a report in the same body. None of them can undo the report: what is wrong with one stands beside
-    /// it in the answer.
+    /// The photos behind a report in the same body. The report is in, so nothing that goes wrong here is thrown, whoever
+    /// is to blame: what became of each photo stands beside it in the answer.
+    /// - Parameter code: the report's.
     func keepAll(
-        _ body: inout MultipartBody, of report: Report.ID, in district: District.ID, now: Timestamp
-    ) async throws -> [ReportReceipt.Photo] {
+        _ body: inout MultipartBody, of code: String, now: Timestamp, logger: Logger
+    ) async -> [ReportReceipt.Photo] {
         var photos: [ReportReceipt.Photo] = []
-        while let part = try await body.nextPart() {
-            let field = "\(part.name)[\(photos.count)]"
+        var target: (report: Report.ID, district: District.ID)?
+        var late: Problem?
+        while true {
+            let field: String
+            do {
+                guard let part = try await body.nextPart() else { return photos }
+                field = "\(part.name)[\(photos.count)]"
+            } catch {
+                // Nothing can be read behind it. Its photo may have told it already.
+                let fault = ReportReceipt.Photo.refused("body", Self.refusal(error, logger))
+                if photos.last?.refused?.code != fault.refused?.code { photos.append(fault) }
+                return photos
+            }
+            // Whoever waits for the report's code waits for one photo in vain, not for six.
+            if let late {
+                photos.append(.refused(field, late))
+                continue
+            }
             do {
                 guard let file = try await reader.read(&body) else { throw PhotoProblem.tooLarge(field) }
+                let found: (report: Report.ID, district: District.ID)
+                if let target { found = target } else { found = try await track.find(code) }
+                target = found
                 photos.append(
-                    .kept(field, try await keep.keep(file, field: field, of: report, in: district, now: now)))
-            } catch let problem as Problem where problem.status.code < 500 {
+                    .kept(
+                        field,
+                        try await keep.keep(
+                            file, field: field, of: found.report, in: found.district, now: now, patience: patience)))
+            } catch {
+                let problem = Self.refusal(error, logger)
+                if problem.status == .serviceUnavailable { late = problem }
                 photos.append(.refused(field, problem))
             }
         }
-        return photos
+    }
+
+    /// Why a photo is not there. What is our fault, and may be none in a minute, is one word for the client: try later.
+    private static func refusal(_ error: any Error, _ logger: Logger) -> Problem {
+        if let problem = error as? Problem, problem.code != Problem.unavailable().code { return problem }
+        logger.warning("a photo of a report could not be kept", metadata: ["error": "\(error)"])
+        return Problem(
+            .serviceUnavailable, code: "try_later",
+            "This photo could not be taken now. Send the same request again, or add the photo by the report's code.",
+            zh: "暂时无法接收此照片，请重新发送同一请求，或凭查询码补传照片。")
     }
 
     private func readAll(_ body: inout MultipartBody) async throws -> [(field: String, file: UploadFile)] {

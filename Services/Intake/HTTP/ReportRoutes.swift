@@ -30,7 +30,22 @@ struct ReportRoutes: Sendable {
     }
 
     private func post(_ request: Request, _ context: APIContext) async throws -> Response {
-        try limits.report(context, now: now())
+        do {
+            return try await take(request, context)
+        } catch let problem as Problem where Self.isJunk(problem) {
+            // Only a report that has been read shows that it is an emergency, so nothing is counted before. What turns
+            // out to be none counts like a routine one: who has none left is told to wait, and not what is wrong.
+            try limits.report(Sender(context), now: now())
+            throw problem
+        }
+    }
+
+    /// Ours and the lane's troubles are not, nor is the same request under way (409).
+    private static func isJunk(_ problem: Problem) -> Bool {
+        problem.status.code < 500 && ![.tooManyRequests, .conflict].contains(problem.status)
+    }
+
+    private func take(_ request: Request, _ context: APIContext) async throws -> Response {
         if let boundary = MultipartBody.boundary(request) {
             return try await postMultipart(request, context, boundary: boundary)
         }
@@ -51,13 +66,23 @@ struct ReportRoutes: Sendable {
             throw problem
         }
         let answer = try StoredResponse(.created, json: prepared.receipt)
-        return try await Idempotency.once(key, using: receive.database(for: prepared)) {
-            try await receive.write(prepared, after: try key.claim(answer))
-            return answer.response
+        var isWritten = false
+        do {
+            let response = try await Idempotency.once(key, using: receive.database(for: prepared)) {
+                try await receive.write(prepared, after: try key.claim(answer))
+                isWritten = true
+                return answer.response
+            }
+            if !isWritten { await receive.giveBack(prepared) }
+            return response
+        } catch {
+            await receive.giveBack(prepared)
+            throw error
         }
     }
 
-    /// The report is the first part and is in when it has been read; what becomes of each photo stands in the answer.
+    /// The report is the first part and is in when it has been read. From then on the answer is its receipt, whatever
+    /// becomes of the photos behind it.
     private func postMultipart(
         _ request: Request, _ context: APIContext, boundary: String
     ) async throws -> Response {
@@ -73,8 +98,7 @@ struct ReportRoutes: Sendable {
         let json = try JSONBody(try await body.bytes(limit: Self.reportLimit))
         let response = try await keep(json, request, context)
         var receipt = try await response.decoded(ReportReceipt.self)
-        let target = try await track.find(receipt.code)
-        receipt.photos = try await photos.keepAll(&body, of: target.report, in: target.district, now: now())
+        receipt.photos = await photos.keepAll(&body, of: receipt.code, now: now(), logger: context.logger)
         var answer = try Response.json(response.status, receipt)
         for field in response.headers where field.name != .contentType && field.name != .contentLength {
             answer.headers[field.name] = field.value

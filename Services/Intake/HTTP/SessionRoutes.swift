@@ -56,11 +56,12 @@ struct SessionRoutes: Sendable {
         let key = try Idempotency.read(request, context, body: fingerprint)
         if let response = try await Idempotency.replay(for: key, using: database) { return response }
         let input = try body.decode(SignInInput.self)
+        let signer = try signIn.keys.signer()
         let account = try await authenticate(input, context)
-        let (statements, tokens) = try signIn.begin(account, device: context.device)
+        let (statement, tokens) = try signIn.begin(account, device: context.device, signer: signer)
         let answer = try Self.answer(tokens, cookie: input.cookie ?? false, status: .created)
         return try await Idempotency.once(key, using: database) {
-            _ = try await database.segment([try key.claim(answer)] + statements)
+            try await signIn.write(statement, after: try key.claim(answer))
             return answer.response
         }
     }
@@ -83,7 +84,7 @@ struct SessionRoutes: Sendable {
     }
 
     private func refresh(_ request: Request, _ context: APIContext) async throws -> Response {
-        try limits.look(context, now: signIn.sources.now())
+        try limits.refresh(context, now: signIn.sources.now())
         let input = try await request.json(RefreshInput.self, limit: 4 << 10)
         if let token = input.refreshToken {
             let tokens = try await signIn.refresh(token, device: context.device)
@@ -202,7 +203,10 @@ enum SessionDescriptions {
 
     static let refresh = Operation(
         .post, "/v1/session/refresh", "Get new tokens", access: .anyone,
-        description: "Uses the refresh token up; a second use of the same one ends the session.",
+        description: """
+            Uses the refresh token up. A second use ends the session, unless the answer may have been lost: the successor \
+            was never used, and it is the device that signed in (or 30 s have not passed).
+            """,
         parameters: [ReportDescriptions.device],
         body: .json(.object([.init("refresh_token", .text(1...200), required: false)])), answers: [.ok(answer)])
 

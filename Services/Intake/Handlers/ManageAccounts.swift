@@ -141,9 +141,10 @@ public struct ManageAccounts: Sendable {
         next.hasPassword = account.hasPassword || password != nil
         next.version += 1
         next.changedAt = now
+        // Whose external identity it is decides who may sign in by it.
         let bearsOnRights =
             next.roles != account.roles || next.districts != account.districts || next.isActive != account.isActive
-            || password != nil
+            || next.externalID != account.externalID || password != nil
         let fact: AccountFact =
             !next.isActive && account.isActive ? .deactivated : password != nil ? .passwordSet : .changed
         let record = try AccountStore.record(

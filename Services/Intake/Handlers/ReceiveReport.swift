@@ -11,8 +11,8 @@ import Synchronization
 /// Takes a report in: check → decide → write and announce, one transaction. When it returns, the report is in.
 struct ReceiveReport: Sendable {
     let cache: CityCache
-    let city: CityStore
     let budget: SenderBudget
+    let limits: SenderLimits
     let admission: AdmissionGate
     let keyring: KeyringLoader
     let master: MasterKey
@@ -31,8 +31,15 @@ struct ReceiveReport: Sendable {
         var receipt: ReportReceipt
         var statements: [SQL]
         var announcement: Announcement
+        var spent: Spent?
 
         var isEmergency: Bool { record.decision.emergency }
+    }
+
+    /// The budgets that an anonymous emergency has been counted in.
+    struct Spent: Sendable {
+        var device: [UInt8]
+        var prefix: [UInt8]?
     }
 
     /// Everything but the writing. Throws a `Problem` for what is wrong with the report, and for a routine one that must
@@ -40,14 +47,20 @@ struct ReceiveReport: Sendable {
     func prepare(_ input: ReportInput, from sender: Sender) async throws -> Prepared {
         guard let known = cache.city else { throw Problem.unavailable() }
         let now = sources.now()
-        let sound = try await ReportCheck(city: known, store: city).check(input, sender: sender, now: now)
+        // A facility has to be asked for. What may be an emergency asks by the lane; what no place can make one has its
+        // turn first, and then asks on the connections of routine reports.
+        let asks = input.facilityCode != nil
+        let asksByLane = asks && ReportCheck.mayBeEmergency(input, in: known)
+        if asks, !asksByLane { try admit(sender, now: now) }
+        let sound = try await ReportCheck(city: known, store: CityStore(database: asksByLane ? lane : database))
+            .check(input, sender: sender, now: now)
         let decision = EmergencyRule.decide(
             category: sound.category.rule, text: sound.description, placeTags: sound.location.tags,
             placeVersion: sound.location.version, personAtRisk: sound.personAtRisk)
-        if !decision.emergency { try admission.admitRoutine(now: now) }
+        if !decision.emergency, !asks || asksByLane { try admit(sender, now: now) }
         let keyring = try keyring.get()
         let deviceHash = sender.device.map { keyring.hash($0.value, for: .device) }
-        let verdict = try await judge(
+        let (verdict, spent) = try await judge(
             sender, deviceHash: deviceHash, emergency: decision.emergency, keyring: keyring)
         let record = ReportRecord(
             id: Report.ID(sources.randomUUID(now)), districtID: sound.location.district.districtID,
@@ -60,7 +73,9 @@ struct ReceiveReport: Sendable {
             observedAt: sound.observedAt, receivedAt: now,
             deviceHash: sender.isSignedIn ? nil : deviceHash.map { Base64URL.encode($0.prefix(16)) },
             accountID: sender.claims?.sub, decision: decision, verdict: verdict)
-        return try write(record, sound, sender: sender, keyring: keyring)
+        var prepared = try write(record, sound, sender: sender, keyring: keyring)
+        prepared.spent = spent
+        return prepared
     }
 
     /// The transaction: the key's claim, the report and its announcement. Routine reports that come together share a
@@ -74,6 +89,17 @@ struct ReceiveReport: Sendable {
             _ = try await together.segment(statements, districts: districts)
         }
         committed(prepared)
+    }
+
+    /// Gives a sender back what an emergency was counted that has not been written: its request had been answered
+    /// before, or it failed and will be sent again.
+    func giveBack(_ prepared: Prepared) async {
+        guard let spent = prepared.spent else { return }
+        do {
+            try await BudgetStore(database: lane).giveBack(device: spent.device, prefix: spent.prefix)
+        } catch {
+            logger.warning("a sender's budget could not be given back", metadata: ["error": "\(error)"])
+        }
     }
 
     /// After the COMMIT: wakes the relay and counts.
@@ -90,21 +116,30 @@ struct ReceiveReport: Sendable {
 
     // MARK: - Parts
 
+    /// A routine report has its turn, or must wait.
+    private func admit(_ sender: Sender, now: Timestamp) throws {
+        try limits.report(sender, now: now)
+        try admission.admitRoutine(now: now)
+    }
+
     private func judge(
         _ sender: Sender, deviceHash: [UInt8]?, emergency: Bool, keyring: Keyring
-    ) async throws -> SenderVerdict {
-        guard emergency else { return .routine }
-        if sender.isSignedIn { return .judged(.signedIn) }
-        guard let deviceHash else { return .judged(.noDevice) }
+    ) async throws -> (verdict: SenderVerdict, spent: Spent?) {
+        guard emergency else { return (.routine, nil) }
+        if sender.isSignedIn { return (.judged(.signedIn), nil) }
+        guard let deviceHash else { return (.judged(.noDevice), nil) }
         let prefix = AddressPrefix.of(sender.address).map { keyring.hash($0, for: .address) }
         do {
             let levels = try await BudgetStore(database: lane).spend(
                 device: deviceHash, prefix: prefix, budget: budget)
-            return .judged(budget.verdict(deviceLevel: levels.device, prefixLevel: levels.prefix))
+            return (
+                .judged(budget.verdict(deviceLevel: levels.device, prefixLevel: levels.prefix)),
+                Spent(device: deviceHash, prefix: prefix)
+            )
         } catch let error as PostgresError where error.isTransient {
             // The counters are a convenience; the emergency is not.
             logger.warning("a sender's budget could not be read", metadata: ["error": "\(error)"])
-            return .judged(.withinBudget)
+            return (.judged(.withinBudget), nil)
         }
     }
 
@@ -125,7 +160,7 @@ struct ReceiveReport: Sendable {
         statements += messaging.announce([announcement])
         return Prepared(
             record: record, receipt: receipt(record, sound, code: code), statements: statements,
-            announcement: announcement)
+            announcement: announcement, spent: nil)
     }
 
     private func announce(_ record: ReportRecord, sender: Sender) throws -> Announcement {

@@ -28,6 +28,16 @@ struct ReportCheck: Sendable {
     let city: CityCache.City
     let store: CityStore
 
+    /// Whether the report could turn out to be an emergency, at the worst of places. What is wrong with it is told by
+    /// `check`.
+    static func mayBeEmergency(_ input: ReportInput, in city: CityCache.City) -> Bool {
+        guard let rule = city.categories[input.category]?.rule else { return false }
+        return EmergencyRule.decide(
+            category: rule, text: input.description ?? "", placeTags: rule.places, placeVersion: 0,
+            personAtRisk: input.personAtRisk ?? false
+        ).emergency
+    }
+
     func check(_ input: ReportInput, sender: Sender, now: Timestamp) async throws -> SoundReport {
         var check = Validation()
         let category = city.categories[input.category]

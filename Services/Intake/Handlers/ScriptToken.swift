@@ -28,7 +28,9 @@ public struct ScriptToken: Sendable {
         let expiry = now + min(lifetime, Self.longest)
         let session = StoredSession(
             id: Session.ID(sources.randomUUID(now)), accountID: account.id, deviceHash: nil, expiresAt: expiry)
-        _ = try await database.segment(SessionStore.insert(session, refreshHash: nil))
+        let begun = try await database.query(SessionStore.begin(session, at: account.version, refreshHash: nil))
+        // Changed or disabled since it was read.
+        guard !begun.isEmpty else { throw SignIn.refused }
         return try keys.sign(
             Claims(
                 sub: account.id, sid: session.id, roles: Set(account.roles), districts: account.scope,

@@ -10,13 +10,6 @@ struct Sender: Sendable {
     var address: String
     var traceparent: String
 
-    init(_ context: APIContext) {
-        self.claims = context.claims
-        self.device = context.device
-        self.address = context.client.text
-        self.traceparent = context.traceparent
-    }
-
     var isSignedIn: Bool { claims != nil }
 
     /// For `history.actor`: an account's id, or that nobody signed in.
@@ -31,5 +24,13 @@ struct Sender: Sendable {
         if claims.has(.system) { channels += [.system, .sensor] }
         if claims.has(.dispatcher) || claims.has(.manager) || claims.has(.admin) { channels.append(.phone) }
         return channels + [.web, .drill].filter { !channels.contains($0) }
+    }
+}
+
+extension Sender {
+    init(_ context: APIContext) {
+        self.init(
+            claims: context.claims, device: context.device, address: context.client.text,
+            traceparent: context.traceparent)
     }
 }

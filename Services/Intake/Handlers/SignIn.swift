@@ -52,12 +52,17 @@ struct SignIn: Sendable {
         }
         if let until = try await sessions.charge(accountBucket, delay: .account, now: now) { throw tooSoon(until, now) }
 
-        let found = try await accounts.find(login: login)
+        let found: (account: StoredAccount, password: PasswordHash?)?
         let isRight: Bool
         do {
+            found = try await accounts.find(login: login)
             isRight = try await passwords.matches(password, found?.password)
-        } catch is PasswordThread.Busy {
-            throw Problem.tooMany(retryAfter: 5)
+        } catch {
+            // Nobody has looked at the password: whoever sent it has nothing to wait for.
+            let buckets = [accountBucket] + (addressBucket.map { [$0] } ?? [])
+            _ = try? await sessions.database.segment(buckets.map { SessionStore.takeBack($0, chargedAt: now) })
+            if error is PasswordThread.Busy { throw Problem.tooMany(retryAfter: 5) }
+            throw error
         }
         guard isRight, let account = found?.account, account.isActive else {
             Counter(label: "sluice_sign_ins_total", dimensions: [("outcome", "refused")]).increment()
@@ -88,24 +93,41 @@ struct SignIn: Sendable {
 
     // MARK: - Sessions
 
-    /// What a sign-in writes, and the tokens that it hands out.
-    func begin(_ account: StoredAccount, device: DeviceKey?) throws -> (statements: [SQL], tokens: IssuedTokens) {
+    /// What a sign-in writes, and the tokens that it hands out. If the statement gives no row, the account was changed
+    /// since it was read, and nothing may be handed out.
+    /// - Parameter signer: asked for before the password was looked at.
+    func begin(
+        _ account: StoredAccount, device: DeviceKey?, signer: TokenSigner
+    ) throws -> (statement: SQL, tokens: IssuedTokens) {
         let now = sources.now()
+        let keyring = try keyring.get()
         let session = StoredSession(
-            id: Session.ID(sources.randomUUID(now)), accountID: account.id,
-            deviceHash: deviceHash(device, try keyring.get()),
+            id: Session.ID(sources.randomUUID(now)), accountID: account.id, deviceHash: deviceHash(device, keyring),
             expiresAt: now + (account.roles.contains(.crew) ? Self.crewSession : Self.deskSession))
         let refreshToken = Base64URL.encode(sources.randomBytes(32))
-        let tokens = try issue(account, session, refreshToken: refreshToken, now: now)
-        Counter(label: "sluice_sign_ins_total", dimensions: [("outcome", "accepted")]).increment()
         return (
-            SessionStore.insert(session, refreshHash: try keyring.get().hash(refreshToken, for: .refreshToken)), tokens
+            SessionStore.begin(
+                session, at: account.version, refreshHash: keyring.hash(refreshToken, for: .refreshToken)),
+            try issue(account, session, refreshToken: refreshToken, signer: signer, now: now)
         )
     }
 
-    /// New tokens for a refresh token, which is used up by it. Throws a `Problem` (401).
+    /// Writes a sign-in behind the claim of its key. Throws a `Problem` (401), and writes nothing, if the account was
+    /// changed since it was read: a password, a right or an identity that was taken away meanwhile signs nobody in.
+    func write(_ statement: SQL, after claim: SQL) async throws {
+        try await sessions.database.transaction { transaction in
+            let rows = try await transaction.send([claim, statement])
+            guard !rows[1].isEmpty else { throw Self.refused }
+            _ = try await transaction.commit()
+        }
+        Counter(label: "sluice_sign_ins_total", dimensions: [("outcome", "accepted")]).increment()
+    }
+
+    /// New tokens for a refresh token, which is used up by it. Throws a `Problem`: 401, or 503 with the token unused
+    /// while nothing can be signed.
     func refresh(_ refreshToken: String, device: DeviceKey?) async throws -> IssuedTokens {
         let now = sources.now()
+        let signer = try keys.signer()
         let keyring = try keyring.get()
         let next = Base64URL.encode(sources.randomBytes(32))
         let outcome = try await sessions.refresh(
@@ -117,7 +139,7 @@ struct SignIn: Sendable {
             guard let account = try await accounts.find(session.accountID), account.isActive else {
                 throw Problem.invalidToken
             }
-            return try issue(account, session, refreshToken: next, now: now)
+            return try issue(account, session, refreshToken: next, signer: signer, now: now)
         case .refused:
             throw Problem.invalidToken
         case .reused:
@@ -137,13 +159,13 @@ struct SignIn: Sendable {
     }
 
     private func issue(
-        _ account: StoredAccount, _ session: StoredSession, refreshToken: String, now: Timestamp
+        _ account: StoredAccount, _ session: StoredSession, refreshToken: String, signer: TokenSigner, now: Timestamp
     ) throws -> IssuedTokens {
         let claims = Claims(
             sub: account.id, sid: session.id, roles: Set(account.roles), districts: account.scope,
             name: account.displayName, issuedAt: now, expiresAt: min(now + Token.lifetime, session.expiresAt))
         return IssuedTokens(
-            accessToken: try keys.sign(claims), refreshToken: refreshToken, claims: claims,
+            accessToken: try signer.sign(claims), refreshToken: refreshToken, claims: claims,
             sessionExpiresAt: session.expiresAt)
     }
 

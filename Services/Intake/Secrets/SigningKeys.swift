@@ -43,7 +43,7 @@ public final class SigningKeys: Service, Sendable {
         self.logger = logger
     }
 
-    /// Looks for keys each minute and rotates when it is time.
+    /// Looks for keys each minute, and all the time while none may sign; rotates when it is time.
     public func run() async throws {
         while !Task.isShuttingDownGracefully && !Task.isCancelled {
             do {
@@ -51,9 +51,13 @@ public final class SigningKeys: Service, Sendable {
             } catch {
                 logger.warning("signing keys could not be read", metadata: ["error": "\(error)"])
             }
-            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(60)) }
+            let wait: Duration = isReady ? .seconds(60) : .milliseconds(250)
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: wait) }
         }
     }
+
+    /// True while there is a key that may sign.
+    var isReady: Bool { present != nil }
 
     /// Reads the keys; makes one if there is none that signs for long enough.
     public func refresh() async throws {
@@ -68,13 +72,23 @@ public final class SigningKeys: Service, Sendable {
     }
 
     public func sign(_ claims: Claims) throws -> String {
+        guard let present else { throw SigningKeyError.none }
+        return try present.sign(claims)
+    }
+
+    /// What signs now, to be asked for before anything is written that only a signed token makes good. Throws a
+    /// `Problem` (503) while there is none.
+    func signer() throws(Problem) -> TokenSigner {
+        guard let present else { throw .unavailable(retryAfter: 1) }
+        return present
+    }
+
+    private var present: TokenSigner? {
         let present = now()
-        let signer = keys.withLock { keys in
+        return keys.withLock { keys in
             keys.filter { $0.notBefore <= present && present < $0.notAfter - Self.verifiesLonger }
                 .max { $0.notBefore < $1.notBefore }?.signer
         }
-        guard let signer else { throw SigningKeyError.none }
-        return try signer.sign(claims)
     }
 
     private func read() async throws -> [Stored] {

@@ -22,6 +22,15 @@ struct BudgetStore: Sendable {
         return (device == nil ? nil : levels.popFirst() ?? nil, prefix == nil ? nil : levels.popFirst() ?? nil)
     }
 
+    /// Takes back what one report added.
+    func giveBack(device: [UInt8], prefix: [UInt8]?) async throws {
+        let buckets = [device] + (prefix.map { [$0] } ?? [])
+        let updates = buckets.map { bucket -> SQL in
+            "UPDATE intake.sender_level SET level = greatest(0, level - 1) WHERE bucket = \(bucket)"
+        }
+        _ = try await database.segment(["SELECT set_config('synchronous_commit', 'off', true)"] + updates)
+    }
+
     /// Buckets that have been empty for long say nothing any more.
     func purge() async throws {
         _ = try await database.query("DELETE FROM intake.sender_level WHERE at < now() - interval '2 days'")

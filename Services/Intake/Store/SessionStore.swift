@@ -20,25 +20,37 @@ struct StoredSession: Sendable {
 }
 
 struct SessionStore: Sendable {
-    /// A second use of a token within so long is the same client that lost the answer, if its successor was never used.
+    /// A second use of a token whose successor was never used is the same client that lost the answer: at any time if
+    /// it comes from the device that signed in, within so long if the session has no device.
     static let grace: Duration = .seconds(30)
+
+    /// How far clocks may be apart that a token is checked by.
+    private static let clockError: Duration = .seconds(120)
 
     let database: PostgresClient
 
     // MARK: - Statements
 
-    static func insert(_ session: StoredSession, refreshHash: [UInt8]?) -> [SQL] {
-        var statements: [SQL] = [
-            """
+    /// Begins a session of an account that still is as it was read; gives no row, and begins none, if it was changed or
+    /// disabled since. A change that is under way is waited for, and one that comes later finds this session to end.
+    /// - Parameter version: the account's, as it was when the person was asked who they are.
+    static func begin(_ session: StoredSession, at version: Int, refreshHash: [UInt8]?) -> SQL {
+        let begun: SQL = """
             INSERT INTO intake.session (session_id, account_id, device_hash, expires_at)
-            VALUES (\(session.id), \(session.accountID), \(session.deviceHash), \(session.expiresAt))
+            SELECT \(session.id), account_id, \(session.deviceHash), \(session.expiresAt)
+            FROM intake.account
+            WHERE account_id = \(session.accountID) AND version = \(version) AND active
+            FOR SHARE
+            RETURNING session_id
             """
-        ]
-        if let refreshHash {
-            statements.append(
-                "INSERT INTO intake.refresh_token (token_hash, session_id) VALUES (\(refreshHash), \(session.id))")
-        }
-        return statements
+        guard let refreshHash else { return begun }
+        return """
+            WITH begun AS (\(begun)), token AS (
+                INSERT INTO intake.refresh_token (token_hash, session_id)
+                SELECT \(refreshHash), session_id FROM begun
+            )
+            SELECT session_id FROM begun
+            """
     }
 
     /// Ends the account's sessions and voids their access tokens, session by session, so that a sign-in right after is not
@@ -52,15 +64,20 @@ struct SessionStore: Sendable {
     }
 
     private static func ending(_ which: SQL, as end: StoredSession.End, now: Timestamp) -> SQL {
-        // An access token signed a moment ago lives so long, whatever clock it is checked by.
+        // An access token signed a moment ago lives so long, whatever clock it is checked by. A session without refresh
+        // tokens is a script's: its one token lives as long as the session.
         """
         WITH ended AS (
             UPDATE intake.session SET ended_at = \(now), end_reason = \(end.rawValue)
             WHERE \(which)
-            RETURNING session_id, account_id
+            RETURNING session_id, account_id, expires_at
         )
         INSERT INTO intake.revocation (subject, session_id, revoked_at, expires_at)
-        SELECT account_id, session_id, \(now), \(now + Token.lifetime + .seconds(120)) FROM ended
+        SELECT account_id, session_id, \(now),
+               greatest(\(now + Token.lifetime + Self.clockError), CASE
+                   WHEN NOT EXISTS (SELECT FROM intake.refresh_token t WHERE t.session_id = ended.session_id)
+                   THEN expires_at + \(Self.clockError) END)
+        FROM ended
         """
     }
 
@@ -96,9 +113,13 @@ struct SessionStore: Sendable {
             let successor = try row.decode(5, as: Bytes?.self)
             let successorUsedAt = try row.decode(6, as: Timestamp?.self)
             if session.deviceHash != nil, session.deviceHash != deviceHash { return .refused }
-            if let usedAt, successorUsedAt != nil || now - usedAt > Self.grace {
-                _ = try await transaction.commit([Self.end(session.id, as: .tokenReused, now: now)])
-                return .reused
+            if let usedAt {
+                // A token that went astray itself has no successor: only a copy of it can show up.
+                let mayBeLost = successor != nil && successorUsedAt == nil
+                guard mayBeLost, session.deviceHash != nil || now - usedAt <= Self.grace else {
+                    _ = try await transaction.commit([Self.end(session.id, as: .tokenReused, now: now)])
+                    return .reused
+                }
             }
             var statements: [SQL] = [
                 "INSERT INTO intake.refresh_token (token_hash, session_id) VALUES (\(nextHash), \(session.id))",
@@ -144,6 +165,16 @@ struct SessionStore: Sendable {
             """)
         // Somebody else tried the same at the same moment: one of the two waits.
         return written.isEmpty ? now + .seconds(1) : nil
+    }
+
+    /// Takes an attempt's charge back whose password nobody looked at. What somebody else was charged since stays.
+    static func takeBack(_ bucket: [UInt8], chargedAt: Timestamp) -> SQL {
+        """
+        UPDATE intake.sign_in_attempt SET
+            failures = greatest(0, failures - 1),
+            not_before = CASE WHEN at = \(chargedAt) THEN \(chargedAt) ELSE not_before END
+        WHERE bucket = \(bucket)
+        """
     }
 
     static func forgive(_ bucket: [UInt8]) -> SQL {

@@ -1,8 +1,9 @@
 import Synchronization
 
-/// Lets `width` callers work at once; the others wait in order, at most `capacity` of them.
+/// Lets `width` callers work at once; the others wait in order, at most `capacity` of them, and each for as long as it
+/// has patience.
 final class Turnstile: Sendable {
-    /// More are waiting than is sensible; come back in a few seconds.
+    /// More are waiting than is sensible, or it takes longer than the caller waits; come back in a few seconds.
     struct Busy: Error {}
 
     private struct State {
@@ -21,17 +22,22 @@ final class Turnstile: Sendable {
         self.capacity = capacity
     }
 
-    func run<Success>(_ work: () async throws -> sending Success) async throws -> sending Success {
-        try await enter()
+    /// - Parameter patience: how long to wait for a turn; without end if nil.
+    func run<Success>(
+        within patience: Duration? = nil, _ work: () async throws -> sending Success
+    ) async throws -> sending Success {
+        try await enter(within: patience)
         defer { leave() }
         return try await work()
     }
 
-    private func enter() async throws {
+    private func enter(within patience: Duration?) async throws {
         let ticket = state.withLock { state in
             state.nextTicket += 1
             return state.nextTicket
         }
+        var alarm: Task<Void, Never>?
+        defer { alarm?.cancel() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let outcome: Result<Void, any Error>? = state.withLock { state in
@@ -44,19 +50,33 @@ final class Turnstile: Sendable {
                     state.waiting.append((ticket, continuation))
                     return nil
                 }
-                if let outcome { continuation.resume(with: outcome) }
+                if let outcome {
+                    continuation.resume(with: outcome)
+                } else if let patience {
+                    alarm = Task {
+                        try? await Task.sleep(for: patience)
+                        // Nobody, if it has its turn by now.
+                        let waiter = self.state.withLock { Self.remove(ticket, from: &$0) }
+                        waiter?.resume(throwing: Busy())
+                    }
+                }
             }
         } onCancel: {
             let waiter = state.withLock { state -> CheckedContinuation<Void, any Error>? in
-                guard let index = state.waiting.firstIndex(where: { $0.ticket == ticket }) else {
+                guard let waiter = Self.remove(ticket, from: &state) else {
                     state.cancelled.insert(ticket)
                     return nil
                 }
-                return state.waiting.remove(at: index).continuation
+                return waiter
             }
             waiter?.resume(throwing: CancellationError())
         }
         state.withLock { _ = $0.cancelled.remove(ticket) }
+    }
+
+    private static func remove(_ ticket: Int, from state: inout State) -> CheckedContinuation<Void, any Error>? {
+        guard let index = state.waiting.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+        return state.waiting.remove(at: index).continuation
     }
 
     private func leave() {

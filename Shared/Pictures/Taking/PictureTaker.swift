@@ -27,29 +27,40 @@ public struct PictureTaker: Sendable {
     public static let pixelLimit = 50_000_000
 
     private let blobs: any BlobStore
-    private let workshop = PictureWorkshop()
+    private let workshop: PictureWorkshop
     private let zoneMinutes: Int
     private let logger: Logger
 
     /// - Parameter zoneMinutes: minutes east of UTC that a camera's clock shows if it does not say.
-    public init(blobs: any BlobStore, zoneMinutes: Int, logger: Logger) {
+    public init(
+        blobs: any BlobStore, zoneMinutes: Int, logger: Logger, workshop: PictureWorkshop = PictureWorkshop()
+    ) {
         self.blobs = blobs
+        self.workshop = workshop
         self.zoneMinutes = zoneMinutes
         self.logger = logger
     }
 
-    /// Throws a `Problem` that names the field.
-    /// - Parameter field: what errors name: the part's name.
-    public func take(_ file: UploadFile, field: String, now: Timestamp) async throws -> TakenPicture {
+    /// Throws a `Problem`: one that names the field for what is wrong with the photo, 503 or 507 for what is wrong with
+    /// us.
+    /// - Parameters:
+    ///   - field: what errors name: the part's name.
+    ///   - patience: how long to wait for a turn; without end if nil.
+    public func take(
+        _ file: UploadFile, field: String, now: Timestamp, patience: Duration? = nil
+    ) async throws -> TakenPicture {
         let (header, facts) = try await look(at: file, field: field)
         let pictures: PictureWorkshop.Pictures
         do {
-            pictures = try await workshop.makePictures(from: file)
+            pictures = try await workshop.makePictures(from: file, patience: patience)
         } catch PictureWorkshop.Failure.notDecodable {
             throw PhotoProblem.broken(field)
         } catch PictureWorkshop.Failure.unavailable {
             logger.error("libvips-tools, util-linux or coreutils are missing: photos cannot be taken")
             throw Problem.unavailable(retryAfter: 60)
+        } catch PictureWorkshop.Failure.late {
+            logger.warning("a photo was not done in time: the machine is busy with other work")
+            throw Problem.unavailable(retryAfter: 30)
         } catch is Turnstile.Busy {
             throw Problem.unavailable(retryAfter: 5)
         }

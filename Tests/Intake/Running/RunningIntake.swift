@@ -5,6 +5,7 @@ import Logging
 import Model
 import NIOCore
 import NIOHTTP1
+import Pictures
 import Postgres
 import PrivateServers
 import Schema
@@ -53,6 +54,11 @@ final class RunningIntake: Sendable {
         let context = ServiceContext(configuration: configuration, logger: logger, metrics: MetricsRegistry())
         var service = try IntakeService(context)
         service.passwordCost = Self.quick
+        // Many tests send photos at once.
+        service.photoPatience = .seconds(60)
+        service.blobs = FillingStore(disk: DiskBlobStore(root: folder.path))
+        // What an address has used up, it does not get back during a test.
+        service.limits = SenderLimits(reports: RateLimiter(rate: 0.001, burst: Double(Self.reportsOfAnAddress)))
         self.context = context
         self.service = service
         address = "http://127.0.0.1:\(port)"
@@ -68,7 +74,7 @@ final class RunningIntake: Sendable {
 
     private func waitUntilReady() async throws {
         for _ in 0..<600 {
-            if service.cache.isReady, service.keyring.failure == nil, context.verifier.isReady,
+            if service.cache.isReady, service.keyring.failure == nil, service.keys.isReady, context.verifier.isReady,
                 (try? await send(.get, "/intake/openapi.json").status) == 200
             {
                 return
@@ -79,6 +85,9 @@ final class RunningIntake: Sendable {
     }
 
     struct NotReady: Error {}
+
+    /// Routine reports that come from one range of addresses; the machine's own programs have no range.
+    static let reportsOfAnAddress = 20
 
     // MARK: - HTTP
 
