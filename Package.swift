@@ -146,7 +146,7 @@ if !isCore {
         // Pictures made byte by byte, for the tests of several targets.
         .target(name: "HandmadePictures", path: "Tests/HandmadePictures", swiftSettings: settings),
         tests("ServiceKit", ["ServiceKit", "Model", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("Pictures", ["HandmadePictures", "Pictures", "Model", logging]),
+        tests("Pictures", ["HandmadePictures", "Pictures", "ServiceKit", "Model", logging]),
         tests(
             "Intake",
             [
@@ -162,8 +162,8 @@ if !isCore {
                 logging,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
-        tests("GISSync", ["PrivateServers", "GISSyncService", "Rules", "ServiceKit", "Model", "Postgres"]),
-        tests("Scoring", ["PrivateServers", "ScoringService", "ServiceKit", "Model", "Outbox", "Postgres"]),
+        tests("GISSync", ["PrivateServers", "GISSyncService", "Schema", "Rules", "ServiceKit", "Model", "Postgres"]),
+        tests("Scoring", ["PrivateServers", "ScoringService", "Schema", "ServiceKit", "Model", "Outbox", "Postgres"]),
         tests(
             "Notification",
             [
@@ -171,7 +171,7 @@ if !isCore {
                 hummingbird,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
-        tests("Control", ["PrivateServers", "ControlCommands", "Schema", "Model", "Postgres", logging]),
+        tests("Control", ["PrivateServers", "ControlCommands", "Schema", "ServiceKit", "Model", "Postgres", logging]),
         tests("Contracts", ["PrivateServers", "Model", "Schema", "ServiceKit", "Outbox", "AMQP", "Postgres"]),
     ]
 }

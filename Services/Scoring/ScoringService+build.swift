@@ -38,10 +38,14 @@ public struct ScoringService: Sendable {
     public func serve() async throws {
         let (router, document) = routes()
         let catchUp = CatchUp(ledger: Ledger(database: context.background), logger: context.logger)
+        let upkeep = LedgerUpkeep(database: context.background, logger: context.logger)
+        let calendar = CalendarCheck(timeZone: timeZone, database: context.background, logger: context.logger)
         try await ServiceKit.serve(
             context, router: router, document: document,
             services: [
                 consumer().stopping(in: .consumers, name: "ledger"), catchUp.stopping(in: .work, name: "catch-up"),
+                upkeep.stopping(in: .work, name: "upkeep"),
+                calendar.stopping(in: .work, name: "calendar").allowedToEnd(),
             ],
             views: ["intake.api_jwks", "intake.api_revocation", "gis.api_place"])
     }

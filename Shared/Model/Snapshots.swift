@@ -79,6 +79,8 @@ public struct CaseSnapshot: Codable, Sendable, Hashable {
     public var arrivedAt: Timestamp?
     public var resolvedAt: Timestamp?
     public var closedAt: Timestamp?
+    /// Since when its clocks stand still.
+    public var suspendedAt: Timestamp?
     public var mergedInto: Case.ID?
     public var crewID: Crew.ID?
     public var orderID: WorkOrder.ID?
@@ -92,8 +94,8 @@ public struct CaseSnapshot: Codable, Sendable, Hashable {
         category: String, emergency: Bool, verified: Bool, severity: Severity, state: CaseState, place: Coordinate,
         openedAt: Timestamp, respondDue: Timestamp? = nil, arriveDue: Timestamp? = nil, resolveDue: Timestamp? = nil,
         respondedAt: Timestamp? = nil, arrivedAt: Timestamp? = nil, resolvedAt: Timestamp? = nil,
-        closedAt: Timestamp? = nil, mergedInto: Case.ID? = nil, crewID: Crew.ID? = nil, orderID: WorkOrder.ID? = nil,
-        reportCount: Int = 1, reason: String? = nil
+        closedAt: Timestamp? = nil, suspendedAt: Timestamp? = nil, mergedInto: Case.ID? = nil, crewID: Crew.ID? = nil,
+        orderID: WorkOrder.ID? = nil, reportCount: Int = 1, reason: String? = nil
     ) {
         self.caseID = caseID
         self.version = version
@@ -117,6 +119,7 @@ public struct CaseSnapshot: Codable, Sendable, Hashable {
         self.arrivedAt = arrivedAt
         self.resolvedAt = resolvedAt
         self.closedAt = closedAt
+        self.suspendedAt = suspendedAt
         self.mergedInto = mergedInto
         self.crewID = crewID
         self.orderID = orderID

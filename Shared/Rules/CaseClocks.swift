@@ -2,7 +2,7 @@ public import Model
 
 /// Until when somebody must have responded, arrived and resolved; by category, version of the category and storm level.
 public enum CaseClocks {
-    public static let ruleVersion = 1
+    public static let ruleVersion = 2
 
     public enum Clock: String, Codable, Sendable, CaseIterable {
         case respond, arrive, resolve
@@ -43,12 +43,14 @@ public enum CaseClocks {
     }
 
     /// What a change of storm level, category or pause makes of the clocks. One that was met keeps the time it was
-    /// held to; an open one gets the new time.
+    /// held to, and one that had run out by `asOf` stays run out: late is late. An open one gets the new time.
+    /// - Parameter asOf: when the change happened, or the pause began; nil if the case itself is told anew.
     public static func recomputed(
-        _ times: Times, terms: CategoryTerms, storm: StormLevel, paused: Duration = .zero
+        _ times: Times, terms: CategoryTerms, storm: StormLevel, paused: Duration = .zero, asOf: Timestamp?
     ) -> [Clock: Timestamp] {
         let new = due(openedAt: times.openedAt, terms: terms, storm: storm, paused: paused)
-        return new.merging(times.due.filter { times.met[$0.key] != nil }) { _, held in held }
+        let settled = times.due.filter { clock, due in times.met[clock] != nil || asOf.map { due <= $0 } ?? false }
+        return new.merging(settled) { _, held in held }
     }
 
     /// The next clock that can run out, and when; nil if all were met.

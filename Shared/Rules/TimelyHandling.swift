@@ -4,11 +4,11 @@ public import Model
 ///
 /// Reading: every case is unplanned and counts. Merged cases live on in another, and rejected ones were none: both count
 /// on neither side. A case that is still open counts on neither side while no clock of it has run out; from then on it
-/// is late for good, whatever follows. The arrival clock is shown with the case, but the paper asks for answer and
+/// is late for good, whatever follows. While it is suspended its clocks stand still. The arrival clock is shown with the case, but the paper asks for answer and
 /// handling only.
 public enum TimelyHandling {
     /// Of this rule; stored with each verdict.
-    public static let version = 1
+    public static let version = 2
 
     public enum Clock: String, Sendable, Hashable, CaseIterable {
         case respond, resolve
@@ -23,8 +23,8 @@ public enum TimelyHandling {
     public enum Verdict: Sendable, Hashable {
         case inTime
         case late(Clock, since: Timestamp)
-        /// Open, and late at that time unless something happens before.
-        case pending(Clock, lateAt: Timestamp)
+        /// Open, and late at that time unless something happens before; nil while the clock stands still.
+        case pending(Clock, lateAt: Timestamp?)
         case excluded(Exclusion)
     }
 
@@ -47,11 +47,13 @@ public enum TimelyHandling {
         for case (let clock, let due?, let met) in clocks {
             if let met {
                 if met > due { return .late(clock, since: due) }
+            } else if facts.state == .suspended, let since = facts.suspendedAt, due <= since {
+                return .late(clock, since: due)
             } else if open.map({ due < $0.due }) ?? true {
                 open = (clock, due)
             }
         }
-        if let open { return .pending(open.clock, lateAt: open.due) }
+        if let open { return .pending(open.clock, lateAt: facts.state == .suspended ? nil : open.due) }
         return .inTime
     }
 }

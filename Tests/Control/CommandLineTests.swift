@@ -11,6 +11,7 @@ struct CommandLineTests {
             ["drill", "storm", "--speed", "0"],
             ["reconcile", "--days", "81"], ["account", "create", "x", "--role", "king"], ["import", "f.geojson"],
             ["import", "f.geojson", "--district", "1"], ["dead", "retry", "not-an-id"],
+            ["import", "f.geojson", "--district", "1", "--source", "", "--kind", "pipe", "--id", "x"],
         ])
     func usage(_ arguments: [String]) async {
         #expect(await Sluicectl.start(arguments) == 2)

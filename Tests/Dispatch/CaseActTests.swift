@@ -142,6 +142,66 @@ struct CaseActTests {
         }
     }
 
+    @Test("What was merged by mistake comes back with its clocks, and leaves the other's as they were")
+    func unmergeClocks() async throws {
+        try await scene { scene in
+            let stage = scene.stage
+            try await stage.deliver([stage.report()])
+            try await stage.deliver([stage.report(at: ClaimingTests.north(5_000))])
+            // The second is a day older than the first.
+            try await stage.admin.run(
+                """
+                UPDATE dispatch.case_file SET opened_at = opened_at - interval '1 day',
+                    respond_due = respond_due - interval '1 day', arrive_due = arrive_due - interval '1 day',
+                    resolve_due = resolve_due - interval '1 day'
+                WHERE lat > 22.56;
+                UPDATE dispatch.report_state SET received_at = received_at - interval '1 day' WHERE lat > 22.56;
+                """)
+            let source = try await scene.record(0)
+            let target = try await scene.record(1)
+            let merged = try await scene.act("merge", source, "\"into\":\"\(target.caseID)\"")
+            #expect(merged.status == 200, "\(merged.text)")
+            var cases = try await stage.cases()
+            #expect(cases.map(\.openedAt) == [source.openedAt, source.openedAt])
+            try await stage.admin.run(
+                "UPDATE dispatch.case_file SET closed_at = closed_at - interval '1 hour' WHERE state = 'merged'")
+            let unmerged = try await scene.act(
+                "unmerge", try #require(cases.first { $0.caseID == source.caseID }))
+            #expect(unmerged.status == 200, "\(unmerged.text)")
+            cases = try await stage.cases()
+            let kept = try #require(cases.first { $0.caseID == target.caseID })
+            #expect(kept.openedAt == target.openedAt)
+            #expect(kept.times.due == target.times.due)
+            let back = try #require(cases.first { $0.caseID == source.caseID })
+            // Late since yesterday, and an hour in which nobody could have worked on it does not change that.
+            #expect(back.respondDue == source.respondDue)
+            #expect(back.pausedSeconds >= 3_600)
+        }
+    }
+
+    @Test("A case that is closed or merged while it is suspended was not late for that")
+    func closeSuspended() async throws {
+        try await scene { scene in
+            let stage = scene.stage
+            try await stage.deliver([stage.report()])
+            try await stage.deliver([stage.report(at: ClaimingTests.north(5_000))])
+            for index in 0...1 { _ = try await scene.act("suspend", try await scene.record(index)) }
+            try await stage.admin.run(
+                """
+                UPDATE dispatch.case_file SET opened_at = opened_at - interval '1 day',
+                    suspended_at = suspended_at - interval '1 day', respond_due = respond_due - interval '1 day',
+                    arrive_due = arrive_due - interval '1 day', resolve_due = resolve_due - interval '1 day'
+                WHERE suspended_at IS NOT NULL
+                """)
+            let closed = try await scene.act("close", try await scene.record(0))
+            #expect(closed.status == 200, "\(closed.text)")
+            let record = try await scene.record(0)
+            let resolved = try #require(record.resolvedAt)
+            #expect(resolved <= (try #require(record.resolveDue)))
+            #expect(TimelyHandling.verdict(of: record.snapshot) == .inTime)
+        }
+    }
+
     @Test("A case is merged neither into itself, nor across districts, nor into one that is over")
     func refusedMerges() async throws {
         try await scene { scene in

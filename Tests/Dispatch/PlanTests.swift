@@ -111,7 +111,8 @@ struct PlanTests {
                     StepStore.known([UUID()], crew: sample.crew), QueueStore.lock([sample.caseID]),
                     QueueStore.remove([sample.caseID]),
                     QueueStore.raise(sample.caseID, severity: .high, verifies: true, now: sample.now),
-                    ReportStateStore.share(of: sample.caseID), ReportStateStore.moveBack(to: sample.caseID),
+                    ReportStateStore.share(of: sample.caseID, in: sample.caseID),
+                    ReportStateStore.moveBack(to: sample.caseID),
                     ReportStateStore.move(from: sample.caseID, to: sample.caseID), DueStore.marks(of: [sample.caseID]),
                     DueStore.withdraw(sample.caseID, .respond, reason: Reason("test", zh: "", en: ""), now: sample.now),
                 ] + CaseStore.update([changed]) + OrderStore.update([order]) + DueStore.set([changed])

@@ -10,61 +10,18 @@ import Testing
 
 @Suite("Importing facilities", .serialized)
 struct ImportTests {
-    private static let district = District.ID(UUID())
-    private static let profile = ImportProfile(
-        source: "survey", kind: .pipe, system: .storm, id: "GISID", diameterMillimetres: "DIAMETER",
-        lengthMetres: "LENGTH", upNode: "UP", upInvertMetres: "UP_Z")
-
-    private static func feature(
-        _ id: String, _ properties: String = "",
-        geometry: String = #"{"type":"LineString","coordinates":[[114.1,22.5],[114.101,22.5]]}"#
-    ) -> String {
-        #"{"type":"Feature","properties":{"GISID":\#(id)\#(properties)},"geometry":\#(geometry)}"#
-    }
-
-    private static func document(_ features: [String]) -> [[UInt8]] {
-        [Array(#"{"type":"FeatureCollection","features":[\#(features.joined(separator: ","))]}"#.utf8)]
-    }
-
-    private static func prepare(_ stage: ServiceStage) async throws -> FeatureImporter {
-        try await stage.admin.run(
-            """
-            INSERT INTO gis.area (area_id, level, code, name_zh, name_en, district_id, geometry)
-            VALUES ('\(district)', 'district', 'd', '区', 'District', '\(district)',
-                    ST_Multi(ST_MakeEnvelope(114, 22, 115, 23, 4326)))
-            """)
-        return FeatureImporter(database: stage.context.background, messaging: stage.context.messaging)
-    }
-
-    private func run(
-        _ importer: FeatureImporter, _ features: [String], _ stage: ServiceStage
-    ) async throws -> (counts: ImportCounts, issues: [[String]]) {
-        let id = stage.context.sources.randomUUID(stage.context.sources.now())
-        let rows = try await importer.stage(
-            id, district: Self.district, profile: Self.profile, startedBy: "test", pieces: Self.document(features))
-        try await importer.start(id, rows: rows)
-        let counts = try await importer.run(id)
-        let issues = try await stage.context.background.query(ImportStore.issues(id, limit: 100))
-        return (
-            counts,
-            try issues.map {
-                ["\(try $0.decode("row_number", as: Int.self))", try $0.decode("severity"), try $0.decode("code")]
-            }
-        )
-    }
-
     @Test("good rows go in, bad ones say what is wrong, unknown values become null")
     func dirt() async throws {
         try await ServiceStage.with(.gisSync) { stage in
-            let importer = try await Self.prepare(stage)
-            let (counts, issues) = try await run(
+            let importer = try await Survey.prepare(stage)
+            let (counts, issues) = try await Survey.run(
                 importer,
                 [
-                    Self.feature("1", #","DIAMETER":300,"LENGTH":"52.43","UP":"-1","UP_Z":0"#),
-                    Self.feature("2", #","DIAMETER":0"#), Self.feature("1"), Self.feature("null"),
-                    Self.feature("3", geometry: "null"),
-                    Self.feature("4", geometry: #"{"type":"Point","coordinates":[114.1,22.5]}"#),
-                    Self.feature("5", geometry: #"{"type":"LineString","coordinates":[[0,0],[1,1]]}"#),
+                    Survey.feature("1", #","DIAMETER":300,"LENGTH":"52.43","UP":"-1","UP_Z":0"#),
+                    Survey.feature("2", #","DIAMETER":0"#), Survey.feature("1"), Survey.feature("null"),
+                    Survey.feature("3", geometry: "null"),
+                    Survey.feature("4", geometry: #"{"type":"Point","coordinates":[114.1,22.5]}"#),
+                    Survey.feature("5", geometry: #"{"type":"LineString","coordinates":[[0,0],[1,1]]}"#),
                 ], stage)
             #expect(counts == ImportCounts(read: 7, added: 2, changed: 0, refused: 5))
             #expect(
@@ -85,15 +42,15 @@ struct ImportTests {
     @Test("the same file again changes nothing and announces nothing; a changed row is one change")
     func again() async throws {
         try await ServiceStage.with(.gisSync) { stage in
-            let importer = try await Self.prepare(stage)
-            let features = (1...1_200).map { Self.feature("\($0)", #","DIAMETER":300"#) }
-            let first = try await run(importer, features, stage)
+            let importer = try await Survey.prepare(stage)
+            let features = (1...1_200).map { Survey.feature("\($0)", #","DIAMETER":300"#) }
+            let first = try await Survey.run(importer, features, stage)
             #expect(first.counts.added == 1_200)
-            let second = try await run(importer, features, stage)
+            let second = try await Survey.run(importer, features, stage)
             #expect(second.counts == ImportCounts(read: 1_200))
             #expect(second.counts.same == 1_200)
-            let third = try await run(
-                importer, Array(features.dropLast()) + [Self.feature("1200", #","DIAMETER":400"#)], stage)
+            let third = try await Survey.run(
+                importer, Array(features.dropLast()) + [Survey.feature("1200", #","DIAMETER":400"#)], stage)
             #expect(third.counts.changed == 1)
             let announced = try await stage.context.background.query(
                 "SELECT count(*)::int FROM gis.history WHERE type = 'facility.changed.v1'")
@@ -104,12 +61,12 @@ struct ImportTests {
     @Test("a document that ends early leaves nothing behind")
     func cutShort() async throws {
         try await ServiceStage.with(.gisSync) { stage in
-            let importer = try await Self.prepare(stage)
+            let importer = try await Survey.prepare(stage)
             let id = stage.context.sources.randomUUID(stage.context.sources.now())
-            let whole = Self.document([Self.feature("1"), Self.feature("2")])[0]
+            let whole = Survey.document([Survey.feature("1"), Survey.feature("2")])[0]
             await #expect(throws: FeatureImporter.Failure.unreadable(.endsEarly)) {
                 _ = try await importer.stage(
-                    id, district: Self.district, profile: Self.profile, startedBy: "test",
+                    id, district: Survey.district, profile: Survey.profile, startedBy: "test",
                     pieces: [Array(whole.dropLast(20))])
             }
             let left = try await stage.context.background.query(
@@ -124,18 +81,105 @@ struct ImportTests {
     @Test("a run whose staged rows are gone fails with a word on it")
     func stagingLost() async throws {
         try await ServiceStage.with(.gisSync) { stage in
-            let importer = try await Self.prepare(stage)
-            let id = stage.context.sources.randomUUID(stage.context.sources.now())
-            let rows = try await importer.stage(
-                id, district: Self.district, profile: Self.profile, startedBy: "test",
-                pieces: Self.document([Self.feature("1"), Self.feature("2")]))
-            try await importer.start(id, rows: rows)
-            try await stage.admin.run("DELETE FROM gis.import_staging")
-            #expect(try await importer.run(id) == ImportCounts())
-            let state = try await stage.context.background.query(
-                "SELECT state, error FROM gis.import WHERE import_id = \(id)")[0]
-            #expect(try state.decode("state", as: String.self) == "failed")
-            #expect(try state.decode("error", as: String?.self)?.contains("lost") == true)
+            let importer = try await Survey.prepare(stage)
+            let id = try await Survey.started(importer, [Survey.feature("1"), Survey.feature("2")], stage)
+            try await stage.admin.run("TRUNCATE gis.import_staging")
+            let failure = await #expect(throws: FeatureImporter.Failure.self) { try await importer.run(id) }
+            let end = try await Survey.end(id, stage)
+            #expect(end.state == "failed")
+            #expect(end.error?.contains("lost") == true)
+            // Who waits for the run hears the same.
+            #expect(failure == .failed(reason: end.error ?? ""))
+            #expect(failure?.problem.detail.contains("lost") == true)
+        }
+    }
+
+    @Test("another district's facility stays where it is, whatever a file calls its rows")
+    func otherDistrict() async throws {
+        try await ServiceStage.with(.gisSync) { stage in
+            let importer = try await Survey.prepare(stage)
+            let first = try await Survey.run(importer, [Survey.feature("1", #","DIAMETER":300"#)], stage)
+            #expect(first.counts.added == 1)
+            let second = try await Survey.run(
+                importer, [Survey.feature("1", #","DIAMETER":400"#), Survey.feature("2")], stage,
+                district: Survey.otherDistrict)
+            #expect(second.counts == ImportCounts(read: 2, added: 1, refused: 1))
+            #expect(second.issues == [["1", "refused", "other_district"]])
+            let row = try await stage.context.background.query(
+                "SELECT district_id, diameter_mm, version FROM gis.facility WHERE source_id = '1'")[0]
+            #expect(try row.decode("district_id", as: District.ID.self) == Survey.district)
+            #expect(try row.decode("diameter_mm", as: Double.self) == 300)
+            #expect(try row.decode("version", as: Int.self) == 1)
+        }
+    }
+
+    @Test("a run needs a district and a source, and nothing is kept of one without")
+    func unfit() async throws {
+        try await ServiceStage.with(.gisSync) { stage in
+            let importer = try await Survey.prepare(stage)
+            func stageOne(_ district: District.ID, _ profile: ImportProfile) async throws {
+                _ = try await importer.stage(
+                    stage.context.sources.randomUUID(stage.context.sources.now()), district: district,
+                    profile: profile, startedBy: "test", pieces: Survey.document([Survey.feature("1")]))
+            }
+            // A street's id, and one of nothing.
+            for id in [Survey.street, UUID()] {
+                await #expect(throws: FeatureImporter.Failure.noDistrict) {
+                    try await stageOne(District.ID(id), Survey.profile)
+                }
+            }
+            for source in ["", String(repeating: "x", count: 65)] {
+                var profile = Survey.profile
+                profile.source = source
+                await #expect(throws: FeatureImporter.Failure.unfitSource) {
+                    try await stageOne(Survey.district, profile)
+                }
+            }
+            let runs = try await stage.context.background.query("SELECT count(*)::int FROM gis.import")
+            #expect(try runs.column(Int.self) == [0])
+            // As the API and sluicectl say it.
+            #expect(FeatureImporter.Failure.noDistrict.problem.fields.map(\.field) == ["district_id"])
+            #expect(FeatureImporter.Failure.unfitSource.problem.fields.map(\.field) == ["source"])
+        }
+    }
+
+    @Test("ids of more than 64 characters are refused and such nodes left out, never cut")
+    func long() async throws {
+        try await ServiceStage.with(.gisSync) { stage in
+            let importer = try await Survey.prepare(stage)
+            let id = String(repeating: "x", count: 69)
+            let (counts, issues) = try await Survey.run(
+                importer,
+                [
+                    Survey.feature(#""\#(id)1""#), Survey.feature(#""\#(id)2""#),
+                    Survey.feature("3", #","UP":"\#(id)","DOWN":"\#(id.prefix(64))""#),
+                ], stage)
+            #expect(counts == ImportCounts(read: 3, added: 1, refused: 2))
+            #expect(
+                issues == [
+                    ["1", "refused", "too_long"], ["2", "refused", "too_long"], ["3", "repaired", "too_long"],
+                ])
+            let row = try await stage.context.background.query(
+                "SELECT source_id, up_node, down_node FROM gis.facility WHERE source = 'survey'")
+            #expect(try row.column(String.self) == ["3"])
+            #expect(try row[0].decode("up_node", as: String?.self) == nil)
+            #expect(try row[0].decode("down_node", as: String?.self) == String(id.prefix(64)))
+        }
+    }
+
+    @Test("a line that no globe has room for is refused like any other geometry")
+    func antipodes() async throws {
+        try await ServiceStage.with(.gisSync) { stage in
+            let importer = try await Survey.prepare(stage)
+            let (counts, issues) = try await Survey.run(
+                importer,
+                [
+                    Survey.feature("1"),
+                    Survey.feature(
+                        "2", geometry: #"{"type":"LineString","coordinates":[[114.06,22.54],[-65.94,-22.54]]}"#),
+                ], stage)
+            #expect(counts == ImportCounts(read: 2, added: 1, refused: 1))
+            #expect(issues == [["2", "refused", "invalid"]])
         }
     }
 

@@ -57,7 +57,7 @@ struct PlanTests {
             let profile = ImportProfile(source: "seed", kind: .manhole, id: "id")
             let statements =
                 [
-                    ImportStore.waiting, ImportStore.abandoned, ImportStore.take(id),
+                    ImportStore.waiting, ImportStore.abandoned, ImportStore.take(id), ImportStore.standing(id),
                     ImportStore.writeChunk(id, district: Self.district, profile: profile, after: 0, through: 500),
                 ] + ImportStore.close(id, error: nil)
             try expectGoodPlans(

@@ -22,8 +22,20 @@ struct CaseClockTests {
         var times = CaseClocks.Times(openedAt: Self.opened)
         times.due = CaseClocks.due(openedAt: Self.opened, terms: TriageTests.terms, storm: .none)
         times.met[.respond] = Self.at(4)
-        let due = CaseClocks.recomputed(times, terms: TriageTests.terms, storm: .red)
+        let due = CaseClocks.recomputed(times, terms: TriageTests.terms, storm: .red, asOf: Self.at(5))
         #expect(due == [.respond: Self.at(10), .arrive: Self.at(60), .resolve: Self.at(480)])
+    }
+
+    @Test("What has run out by a change of level stays run out; told anew, a case has new clocks altogether")
+    func late() {
+        var times = CaseClocks.Times(openedAt: Self.opened)
+        times.due = CaseClocks.due(openedAt: Self.opened, terms: TriageTests.terms, storm: .none)
+        let changed = CaseClocks.recomputed(times, terms: TriageTests.terms, storm: .red, asOf: Self.at(15))
+        #expect(changed == [.respond: Self.at(10), .arrive: Self.at(60), .resolve: Self.at(480)])
+        let atDue = CaseClocks.recomputed(times, terms: TriageTests.terms, storm: .red, asOf: Self.at(10))
+        #expect(atDue[.respond] == Self.at(10))
+        let anew = CaseClocks.recomputed(times, terms: TriageTests.terms, storm: .red, asOf: nil)
+        #expect(anew[.respond] == Self.at(20))
     }
 
     @Test("Suspended time counts for nobody")

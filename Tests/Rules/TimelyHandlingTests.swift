@@ -24,6 +24,12 @@ struct TimelyHandlingTests {
             closedAt: minutes(closed))
     }
 
+    private static func suspended(_ minute: Int, responded: Int? = nil) -> CaseSnapshot {
+        var facts = facts(.suspended, responded: responded)
+        facts.suspendedAt = opened + .seconds(minute * 60)
+        return facts
+    }
+
     private static let table: [(String, CaseSnapshot, TimelyHandling.Verdict)] = [
         ("answered and handled before both clocks", facts(.closed, responded: 5, resolved: 40, closed: 45), .inTime),
         ("both on the very minute", facts(.closed, responded: 10, resolved: 60), .inTime),
@@ -52,6 +58,15 @@ struct TimelyHandlingTests {
         (
             "reopened cases have no resolution", facts(.reopened, responded: 5),
             .pending(.resolve, lateAt: opened + .seconds(3600))
+        ),
+        ("suspended before any clock ran out: they stand still", suspended(9), .pending(.respond, lateAt: nil)),
+        ("suspended, answered before", suspended(20, responded: 5), .pending(.resolve, lateAt: nil)),
+        (
+            "suspended on the very minute of a clock", suspended(10), .late(.respond, since: opened + .seconds(600))
+        ),
+        (
+            "suspended after a clock had run out", suspended(61, responded: 5),
+            .late(.resolve, since: opened + .seconds(3600))
         ),
         ("merged", facts(.merged, responded: 90), .excluded(.merged)),
         ("rejected", facts(.rejected), .excluded(.rejected)),

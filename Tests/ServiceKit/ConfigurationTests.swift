@@ -113,6 +113,14 @@ import Testing
         #expect(configuration.http.port == 4_001)
     }
 
+    @Test func `a file that was written on Windows is read alike`() throws {
+        let path = try file("# a comment\r\nSLUICE_DB_HOST=db.example\r\nSLUICE_HTTP_PORT=4000\r\n")
+        let configuration = try ServiceConfiguration.load(
+            service: .scoring, environment: good.merging(["SLUICE_CONFIG_FILE": path]) { $1 })
+        #expect(configuration.databaseHTTP.host == "db.example")
+        #expect(configuration.http.port == 4_000)
+    }
+
     @Test func `a broken line of the file is named by its number`() throws {
         let path = try file("SLUICE_DB_HOST=a\nnonsense hunter2\n")
         let errors = try errors(.scoring, good.merging(["SLUICE_CONFIG_FILE": path]) { $1 })

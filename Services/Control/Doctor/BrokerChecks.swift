@@ -83,8 +83,8 @@ struct BrokerChecks: CheckGroup {
     /// AMQP does not show policies; `SLUICE_RABBITMQCTL` names the command that does.
     private func policies() async -> CheckFinding? {
         let check = "broker.policies"
-        guard let command = settings.reader.text("SLUICE_RABBITMQCTL") else { return nil }
-        let vhost = settings.reader.text("SLUICE_AMQP_VHOST") ?? "sluice"
+        guard let command = try? settings.reader.text("SLUICE_RABBITMQCTL") else { return nil }
+        let vhost = (try? settings.reader.text("SLUICE_AMQP_VHOST")) ?? "sluice"
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", "\(command) -q list_policies -p \"$0\"", vhost]

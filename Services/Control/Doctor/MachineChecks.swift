@@ -8,8 +8,8 @@ struct MachineChecks: CheckGroup {
     let settings: ControlSettings
 
     func run() async -> [CheckFinding] {
-        let folders = [settings.reader.text("SLUICE_ATTACHMENTS_DIR"), settings.reader.text("SLUICE_SECRETS_DIR")]
-        return folders.compactMap { $0 }.map(Self.disk)
+        let folders = ["SLUICE_ATTACHMENTS_DIR", "SLUICE_SECRETS_DIR"].compactMap { try? settings.reader.text($0) }
+        return folders.map(Self.disk)
     }
 
     private static func disk(_ path: String) -> CheckFinding {

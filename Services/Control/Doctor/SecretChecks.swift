@@ -15,7 +15,7 @@ struct SecretChecks: CheckGroup {
         let mend =
             "32 random bytes in base64: `openssl rand -base64 32`. A lost key makes personal data unreadable: restore it"
         do {
-            guard let text = try settings.reader.secret("SLUICE_MASTER_KEY") else {
+            guard let text = try settings.reader.text("SLUICE_MASTER_KEY") else {
                 return .bad(check, "SLUICE_MASTER_KEY is not set", mend: mend)
             }
             guard Data(base64Encoded: text)?.count == 32 else {
@@ -28,7 +28,7 @@ struct SecretChecks: CheckGroup {
     }
 
     private func secretsFolder() -> CheckFinding? {
-        guard let folder = settings.reader.text("SLUICE_SECRETS_DIR") else { return nil }
+        guard let folder = try? settings.reader.text("SLUICE_SECRETS_DIR") else { return nil }
         let check = "keys.files"
         let files = ["master.key", "postgres-superuser"] + Bootstrap.loginRoles.map { "db-\($0)" }
         var open: [String] = []
@@ -56,7 +56,7 @@ struct SecretChecks: CheckGroup {
 
     private func certificate() -> CheckFinding? {
         for name in ["SLUICE_DB_CA_FILE", "SLUICE_AMQP_CA_FILE"] {
-            guard let path = settings.reader.text(name) else { continue }
+            guard let path = try? settings.reader.text(name) else { continue }
             guard let text = try? String(contentsOfFile: path, encoding: .utf8),
                 text.contains("-----BEGIN CERTIFICATE-----")
             else {

@@ -15,7 +15,7 @@ struct ServiceChecks: CheckGroup {
 
     func run() async -> [CheckFinding] {
         var findings: [CheckFinding] = []
-        let base = (try? settings.reader.number("SLUICE_PORT_BASE", default: 21000, in: 1024...65000)) ?? 21000
+        let base = (try? settings.portBase()) ?? 21_000
         for (service, offset) in Self.ports { findings.append(await ready(service, port: base + offset + 100)) }
         findings.append(await front())
         return findings
@@ -40,7 +40,12 @@ struct ServiceChecks: CheckGroup {
 
     private func front() async -> CheckFinding {
         let check = "services.front"
-        let url = settings.publicURL
+        let url: String
+        do {
+            url = try settings.publicURL()
+        } catch {
+            return .bad(check, "\(error)", mend: "correct SLUICE_PUBLIC_URL")
+        }
         do {
             let request = HTTPClientRequest(url: url + "/v1/categories")
             let response = try await HTTPClient.shared.execute(request, timeout: .seconds(5))

@@ -55,8 +55,9 @@ struct DrillCommand: AsyncParsableCommand {
         func run() async throws {
             let storm = try StormFile.load(script: script, routine: routine, reports: reports)
             let report = try await ControlDatabase.use { database in
+                let base = if let url { url } else { try database.settings.publicURL() }
                 let drill = StormDrill(
-                    database: database, base: url ?? database.settings.publicURL, storm: storm, speed: speed,
+                    database: database, base: base, storm: storm, speed: speed,
                     concurrency: concurrency, settle: .seconds(settle), isAnonymous: anonymous,
                     hasPeople: !noPeople, output: output)
                 return try await drill.run()

@@ -64,6 +64,7 @@ struct ImportCommand: AsyncParsableCommand {
         guard profile != nil || (source != nil && kind != nil && id != nil) else {
             throw ValidationError("give --profile, or --source, --kind and --id")
         }
+        if let source, !ImportProfile.isSource(source) { throw ValidationError("--source has 1 to 64 characters") }
     }
 
     struct Result: Encodable {
@@ -93,18 +94,19 @@ struct ImportCommand: AsyncParsableCommand {
             let importer = FeatureImporter(
                 database: database.client, messaging: Messaging(service: .gisSync, sources: sources))
             let id = sources.randomUUID(sources.now())
-            let staged: Int
+            let counts: ImportCounts
             do {
-                staged = try await importer.stage(
+                let staged = try await importer.stage(
                     id, district: home, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks)
+                try await importer.start(id, rows: staged)
+                let bar = output.bar("Import", total: staged)
+                let seen = ImportProgress(bar)
+                // The service may be at the same run meanwhile.
+                counts = try await importer.run(id) { done, _ in await seen.reached(done) }
+                bar.finish()
             } catch let failure as FeatureImporter.Failure {
                 throw failure.problem
             }
-            try await importer.start(id, rows: staged)
-            let bar = output.bar("Import", total: staged)
-            let seen = ImportProgress(bar)
-            let counts = try await importer.run(id) { done, _ in await seen.reached(done) }
-            bar.finish()
             return Result(
                 importID: id.uuidString.lowercased(), read: counts.read, added: counts.added, changed: counts.changed,
                 same: counts.same, refused: counts.refused, issues: try await importer.issues(id, limit: 200))

@@ -16,7 +16,7 @@ struct Seed: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try ControlSettings.load()
-        let password = settings.reader.text("SLUICE_DEMO_PASSWORD") ?? SeedDefaults.password
+        let password = try settings.reader.text("SLUICE_DEMO_PASSWORD") ?? SeedDefaults.password
         let city = try SampleCity()
         let rows = SampleRows(connection: try await ScriptConnection.open(settings.control()))
         let bar = output.bar("Sample city", total: 4)

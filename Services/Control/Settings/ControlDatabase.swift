@@ -46,7 +46,7 @@ struct ControlDatabase: Sendable {
         }
         let sources = Sources.system
         let keys = SigningKeys(
-            issuer: settings.publicURL, master: master, database: client, now: sources.now,
+            issuer: try settings.publicURL(), master: master, database: client, now: sources.now,
             logger: Logger(label: "sluicectl"))
         try await keys.refresh()
         return Tokens(

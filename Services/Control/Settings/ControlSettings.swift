@@ -14,29 +14,36 @@ struct ControlSettings {
     /// A connection for scripts as the given role.
     private func script(user: String, password: String) throws -> ScriptConnection.Settings {
         ScriptConnection.Settings(
-            host: reader.text("SLUICE_DB_HOST") ?? "127.0.0.1",
-            port: try reader.number("SLUICE_DB_PORT", default: 21001, in: 1...65535),
-            database: reader.text("SLUICE_DB_NAME") ?? "sluice",
+            host: try reader.text("SLUICE_DB_HOST") ?? "127.0.0.1",
+            port: try reader.number("SLUICE_DB_PORT", default: portBase() + 1, in: 1...65535),
+            database: try reader.text("SLUICE_DB_NAME") ?? "sluice",
             user: user, password: password,
-            tlsMode: reader.text("SLUICE_DB_TLS") ?? "disable",
-            certificateAuthorityFile: reader.text("SLUICE_DB_CA_FILE"))
+            tlsMode: try reader.text("SLUICE_DB_TLS") ?? "disable",
+            certificateAuthorityFile: try reader.text("SLUICE_DB_CA_FILE"))
     }
 
     func migrator() throws -> ScriptConnection.Settings {
         try script(user: "sluice_migrate", password: reader.requiredSecret("SLUICE_DB_MIGRATE_PASSWORD"))
     }
 
-    /// How people reach the city; also what tokens name as their issuer.
-    var publicURL: String { reader.text("SLUICE_PUBLIC_URL") ?? "http://127.0.0.1:8080" }
+    /// Above it are the ports of the servers and services, by CONTRACTS.md §1.
+    func portBase() throws(SettingsErrors) -> Int {
+        try reader.number("SLUICE_PORT_BASE", default: 21_000, in: 1_024...65_000)
+    }
+
+    /// How people reach the city; also what tokens name as their issuer, to the letter as the services do.
+    func publicURL() throws(SettingsErrors) -> String {
+        try reader.origin("SLUICE_PUBLIC_URL", default: "http://127.0.0.1:8080")
+    }
 
     /// The role that all commands but `migrate` work as.
     func database() throws -> PostgresConfiguration {
         let tls: PostgresConfiguration.TLS =
-            switch reader.text("SLUICE_DB_TLS") ?? "disable" {
+            switch try reader.text("SLUICE_DB_TLS") ?? "disable" {
             case "disable": .disable
             case "require": .require
             case "verify-full":
-                .verifyFull(rootCertificateFile: reader.text("SLUICE_DB_CA_FILE") ?? "")
+                .verifyFull(rootCertificateFile: try reader.text("SLUICE_DB_CA_FILE") ?? "")
             default: throw SettingsErrors(["SLUICE_DB_TLS: disable, require or verify-full"])
             }
         let script = try control()
@@ -61,30 +68,28 @@ struct ControlSettings {
 
     /// The broker, as the user `control`.
     func amqp() throws -> AMQPConfiguration {
-        let hosts = (reader.text("SLUICE_AMQP_HOSTS") ?? "127.0.0.1:21002").split(separator: ",").map { entry in
-            let parts = entry.split(separator: ":")
-            return AMQPConfiguration.Host(String(parts.first ?? ""), port: parts.count == 2 ? Int(parts[1]) ?? 0 : 5672)
-        }
+        let hosts = try reader.hosts("SLUICE_AMQP_HOSTS", default: "127.0.0.1:\(portBase() + 2)")
+        let isVerified = try reader.text("SLUICE_AMQP_TLS") == "verify"
+        let authorities = try reader.text("SLUICE_AMQP_CA_FILE")
         let configuration = AMQPConfiguration(
-            hosts: hosts, virtualHost: reader.text("SLUICE_AMQP_VHOST") ?? "sluice",
-            user: reader.text("SLUICE_AMQP_USER") ?? "control",
+            hosts: hosts.map { AMQPConfiguration.Host($0.host, port: $0.port) },
+            virtualHost: try reader.text("SLUICE_AMQP_VHOST") ?? "sluice",
+            user: try reader.text("SLUICE_AMQP_USER") ?? "control",
             password: AMQPConfiguration.Password(try reader.requiredSecret("SLUICE_AMQP_PASSWORD")),
-            tls: reader.text("SLUICE_AMQP_TLS") == "verify"
-                ? .verify(caFile: reader.text("SLUICE_AMQP_CA_FILE")) : .disable,
-            connectionName: "sluicectl")
+            tls: isVerified ? .verify(caFile: authorities) : .disable, connectionName: "sluicectl")
         guard configuration.faults.isEmpty else { throw SettingsErrors(configuration.faults) }
         return configuration
     }
 
     func superuser() throws -> ScriptConnection.Settings {
         try script(
-            user: reader.text("SLUICE_DB_SUPERUSER") ?? "postgres",
+            user: try reader.text("SLUICE_DB_SUPERUSER") ?? "postgres",
             password: reader.requiredSecret("SLUICE_DB_SUPERUSER_PASSWORD"))
     }
 
     /// The password of every role that signs in, from the folder SLUICE_SECRETS_DIR, a file `db-<role>` each.
     func rolePasswords() throws -> [String: String] {
-        guard let folder = reader.text("SLUICE_SECRETS_DIR") else {
+        guard let folder = try reader.text("SLUICE_SECRETS_DIR") else {
             throw SettingsErrors(["SLUICE_SECRETS_DIR: required, the folder with a file db-<role> for each role"])
         }
         var passwords: [String: String] = [:]

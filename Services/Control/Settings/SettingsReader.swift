@@ -1,56 +1,43 @@
 internal import FoundationEssentials
+internal import ServiceKit
 
-/// Reads named settings: the environment wins over the file that SLUICE_CONFIG_FILE names; `NAME_FILE` names a file that
-/// holds the value.
+/// Reads settings as the services do, by `ConfigurationReader`: one file means the same to both. A command asks for the
+/// few that it needs, so each question throws what is wrong with its own.
 struct SettingsReader {
-    private let values: [String: String]
+    private let environment: [String: String]
 
+    /// Throws for a file that cannot be read, whatever is asked for afterwards.
     init(environment: [String: String]) throws(SettingsErrors) {
-        var values: [String: String] = [:]
-        if let path = environment["SLUICE_CONFIG_FILE"], !path.isEmpty {
-            guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-                throw SettingsErrors(["SLUICE_CONFIG_FILE: \(path) cannot be read"])
-            }
-            values = Self.parse(text)
-        }
-        values.merge(environment) { _, environment in environment }
-        self.values = values
+        self.environment = environment
+        try read { _ in }
     }
 
-    /// `NAME=value` lines; `#` begins a comment line.
-    static func parse(_ text: String) -> [String: String] {
-        var values: [String: String] = [:]
-        for line in text.split(whereSeparator: \.isNewline) {
-            guard line.first != "#", let equals = line.firstIndex(of: "=") else { continue }
-            values[String(line[..<equals])] = String(line[line.index(after: equals)...])
-        }
-        return values
+    private func read<T>(_ question: (inout ConfigurationReader) -> T) throws(SettingsErrors) -> T {
+        var reader = ConfigurationReader(environment: environment)
+        let answer = question(&reader)
+        guard reader.errors.isEmpty else { throw SettingsErrors(reader.errors.map { "\($0.name): \($0.detail)" }) }
+        return answer
     }
 
-    func text(_ name: String) -> String? {
-        values[name].flatMap { $0.isEmpty ? nil : $0 }
-    }
+    /// The value, or what the file in `NAME_FILE` holds; nil if it is not set or empty.
+    func text(_ name: String) throws(SettingsErrors) -> String? { try read { $0.optional(name) } }
 
     func number(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(SettingsErrors) -> Int {
-        guard let text = text(name) else { return fallback }
-        guard let number = Int(text), range.contains(number) else {
-            throw SettingsErrors(["\(name): a number from \(range.lowerBound) to \(range.upperBound)"])
-        }
-        return number
+        try read { $0.integer(name, default: fallback, range) }
     }
 
-    /// The value or what the file in `NAME_FILE` holds, without the line's end.
-    func secret(_ name: String) throws(SettingsErrors) -> String? {
-        if let text = text(name) { return text }
-        guard let path = text(name + "_FILE") else { return nil }
-        guard let text = Self.firstLine(of: path) else {
-            throw SettingsErrors(["\(name)_FILE: \(path) cannot be read or is empty"])
-        }
-        return text
+    /// An http or https address, without the slash at its end.
+    func origin(_ name: String, default fallback: String) throws(SettingsErrors) -> String {
+        try read { $0.origin(name, default: fallback) }
+    }
+
+    /// `host:port,host:port`
+    func hosts(_ name: String, default fallback: String) throws(SettingsErrors) -> [(host: String, port: Int)] {
+        try read { $0.hosts(name, default: fallback) }
     }
 
     func requiredSecret(_ name: String) throws(SettingsErrors) -> String {
-        guard let secret = try secret(name) else { throw SettingsErrors(["\(name) or \(name)_FILE: required"]) }
+        guard let secret = try text(name) else { throw SettingsErrors(["\(name) or \(name)_FILE: required"]) }
         return secret
     }
 

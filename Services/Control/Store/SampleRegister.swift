@@ -27,14 +27,11 @@ extension SampleRows {
             city.facilities,
             """
             INSERT INTO gis.facility (facility_id, kind, system, source, source_id, code, district_id, community_id,
-                                      geometry, diameter_mm, length_m, up_node, down_node, up_invert_m, down_invert_m,
-                                      material, attributes)
+                                      grid_or_street_id, geometry, diameter_mm, length_m, up_node, down_node,
+                                      up_invert_m, down_invert_m, material, attributes)
             SELECT facility_id, kind, system, source, source_id, code, district_id,
-                   (SELECT a.area_id
-                    FROM gis.area a
-                    WHERE a.level = 'community' AND a.geometry && placed.geometry
-                      AND ST_Covers(a.geometry, ST_PointOnSurface(placed.geometry))
-                    LIMIT 1),
+                   CASE WHEN around.level = 'community' THEN around.area_id END,
+                   CASE WHEN around.level <> 'community' THEN around.area_id END,
                    geometry, diameter_mm, length_m, up_node, down_node, up_invert_m, down_invert_m, material,
                    '{"sample": true}'
             FROM (
@@ -50,6 +47,15 @@ extension SampleRows {
                         material text)
                 ) read
             ) placed
+            LEFT JOIN LATERAL (
+                -- As an import finds it: community, grid, street.
+                SELECT a.area_id, a.level
+                FROM gis.area a
+                WHERE a.level IN ('community', 'grid', 'street') AND a.geometry && placed.geometry
+                  AND ST_Covers(a.geometry, ST_PointOnSurface(placed.geometry))
+                ORDER BY a.level, ST_Area(a.geometry), a.area_id
+                LIMIT 1
+            ) around ON true
             ON CONFLICT DO NOTHING
             """)
         return [

@@ -122,7 +122,9 @@ struct CaseActs: Sendable {
         ]
         let first = statements.count - 5
         if let wantedCrew { statements.append(CrewStore.offers([wantedCrew])) }
-        if case .unmerge = act.decision { statements.append(ReportStateStore.share(of: act.caseID)) }
+        if case .unmerge = act.decision {
+            statements.append(ReportStateStore.share(of: act.caseID, in: seen.mergedInto))
+        }
         let rows = try await transaction.send(statements, scope: .city)
 
         let records = try rows[first + 1].map { try CaseRecord($0) }

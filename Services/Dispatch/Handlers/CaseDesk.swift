@@ -50,6 +50,7 @@ struct CaseDesk {
     mutating func close() throws {
         try move(.close)
         try takeOrderBack(Reason("case_closed", zh: "案件已结案", en: "The case was closed."))
+        pause(since: record.suspendedAt)
         // A dispatcher who closes it has answered it, and holds it for handled.
         record.respondedAt = record.respondedAt ?? now
         record.resolvedAt = record.resolvedAt ?? now
@@ -78,11 +79,11 @@ struct CaseDesk {
     mutating func reopen() throws {
         try move(.reopen)
         // The time for which it was over counts for nobody.
-        pause(since: record.closedAt ?? record.resolvedAt)
+        let over = record.closedAt ?? record.resolvedAt
         record.closedAt = nil
         record.arrivedAt = nil
         record.resolvedAt = nil
-        setClocks()
+        pause(since: over)
         requeue()
     }
 
@@ -250,17 +251,19 @@ struct CaseDesk {
 
     mutating func says(_ type: EventType) { eventType = type }
 
+    /// From then until now the case could not be worked on. What had run out before stays run out.
     mutating func pause(since: Timestamp?) {
-        guard let since, now > since else { return }
-        record.pausedSeconds += Int((now - since).inSeconds)
-        setClocks()
+        guard let since else { return }
+        record.pausedSeconds += max(0, Int((now - since).inSeconds))
+        setClocks(asOf: since)
     }
 
-    mutating func setClocks() {
+    /// - Parameter asOf: see `CaseClocks.recomputed`.
+    mutating func setClocks(asOf: Timestamp?) {
         guard let terms = terms(record.category) else { return }
         var times = record.times
         times.due = CaseClocks.recomputed(
-            times, terms: terms, storm: storm, paused: .seconds(record.pausedSeconds))
+            times, terms: terms, storm: storm, paused: .seconds(record.pausedSeconds), asOf: asOf)
         record.times = times
         record.clockLevel = storm
     }

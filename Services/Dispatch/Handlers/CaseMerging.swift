@@ -16,6 +16,7 @@ extension CaseDesk {
             throw Problem.conflict(code: "target_is_over", "The target is over; reopen it first.", zh: "目标案件已结束，请先重开。")
         }
         let former = record.state == .dispatched ? .filed : record.state
+        pause(since: record.suspendedAt)
         try move(.merge)
         try takeOrderBack(CaseDecision.merge(into: target.caseID).reason)
         record.state = .merged
@@ -36,7 +37,7 @@ extension CaseDesk {
             into.openedAt = record.openedAt
             var desk = self
             desk.record = into
-            desk.setClocks()
+            desk.setClocks(asOf: nil)
             into = desk.record
         }
         record.reportCount = 0
@@ -71,14 +72,24 @@ extension CaseDesk {
             CaseLifecycle.next(after: .unmerge, in: record.state, former: record.formerState))
         record.mergedInto = nil
         record.formerState = nil
+        // While it was merged nobody could work on it by itself.
+        let merged = record.closedAt
         record.closedAt = nil
         record.reportCount = reports?.count ?? 0
-        setClocks()
+        pause(since: merged)
         says(.caseUnmerged)
         requeue()
         guard !target.state.isTerminal || target.state == .closed else { return }
         var from = target
         from.reportCount = max(0, from.reportCount - record.reportCount)
+        if let openedAt = reports?.othersFrom, openedAt != from.openedAt {
+            // It is as old as the reports that stay.
+            from.openedAt = openedAt
+            var desk = self
+            desk.record = from
+            desk.setClocks(asOf: nil)
+            from = desk.record
+        }
         from.reason = CaseDecision.unmerge.reason
         try changes.change(from, from: target, cause: cause)
         changes.others.append(ReportStateStore.moveBack(to: record.caseID))

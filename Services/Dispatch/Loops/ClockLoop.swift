@@ -109,7 +109,7 @@ struct ClockLoop: Service {
                 if let terms = categories.terms(record.category) {
                     var times = record.times
                     times.due = CaseClocks.recomputed(
-                        times, terms: terms, storm: level, paused: .seconds(record.pausedSeconds))
+                        times, terms: terms, storm: level, paused: .seconds(record.pausedSeconds), asOf: now)
                     after.times = times
                 }
                 after.reason = Self.stormChanged

@@ -169,6 +169,7 @@ extension CaseRecord {
             emergency: emergency, verified: verified, severity: severity, state: state, place: place,
             openedAt: openedAt, respondDue: respondDue, arriveDue: arriveDue, resolveDue: resolveDue,
             respondedAt: respondedAt, arrivedAt: arrivedAt, resolvedAt: resolvedAt, closedAt: closedAt,
-            mergedInto: mergedInto, crewID: crewID, orderID: orderID, reportCount: reportCount, reason: reasonEN)
+            suspendedAt: suspendedAt, mergedInto: mergedInto, crewID: crewID, orderID: orderID,
+            reportCount: reportCount, reason: reasonEN)
     }
 }

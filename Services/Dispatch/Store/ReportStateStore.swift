@@ -100,16 +100,25 @@ enum ReportStateStore {
         """
     }
 
+    /// What a merged case brought along.
     struct Share: Sendable {
         var count: Int
+        /// When the first of the target's other reports was received.
+        var othersFrom: Timestamp?
 
-        init(_ row: Row) throws { count = try row.decode("count") }
+        init(_ row: Row) throws {
+            count = try row.decode("count")
+            othersFrom = try row.decode("others_from")
+        }
     }
 
-    static func share(of caseID: Case.ID) -> SQL {
+    static func share(of caseID: Case.ID, in target: Case.ID?) -> SQL {
         """
         \(own(caseID))
-        SELECT count(*)::integer AS count FROM dispatch.report_state WHERE filed_case_id IN (SELECT case_id FROM own)
+        SELECT (SELECT count(*)::integer FROM dispatch.report_state
+                WHERE filed_case_id IN (SELECT case_id FROM own)) AS count,
+               (SELECT min(received_at) FROM dispatch.report_state
+                WHERE case_id = \(target)::uuid AND filed_case_id <> ALL (ARRAY (SELECT case_id FROM own))) AS others_from
         """
     }
 

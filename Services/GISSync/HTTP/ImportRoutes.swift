@@ -169,7 +169,14 @@ extension FeatureImporter.Failure {
             .invalid("features", code: "too_deep", "Nesting beyond \(limit) levels.", zh: "嵌套超过 \(limit) 层。")
         case .tooMany(let limit):
             .invalid("features", code: "too_many", "More than \(limit) features.", zh: "要素超过 \(limit) 个。")
-        case .unknownRun, .stagingLost: .notFound
+        case .unfitSource:
+            .invalid(
+                "source", code: "length", "A source has a name of 1 to 64 characters.", zh: "来源名称应为 1 到 64 个字符。")
+        case .noDistrict:
+            .invalid("district_id", code: "no_district", "There is no such district.", zh: "没有该区。")
+        case .unknownRun: .notFound
+        case .failed(let reason):
+            .conflict(code: "import_failed", "The import failed: \(reason).", zh: "导入失败：\(reason)。")
         }
     }
 }

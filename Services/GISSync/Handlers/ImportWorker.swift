@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Logging
+import Model
 import Postgres
 import ServiceLifecycle
 
@@ -19,22 +20,29 @@ struct ImportWorker: Service {
                 } catch is CancellationError {
                     return
                 } catch {
-                    // The run stays where it is and is found again.
-                    logger.warning("an import waits", metadata: ["error": "\(error)"])
+                    logger.warning("imports cannot be looked for", metadata: ["error": "\(error)"])
                 }
                 try? await Task.sleep(for: pause)
             }
         }
     }
 
-    private func carryOn() async throws {
+    /// One round: every run as far as it goes. One that cannot go on delays no other.
+    func carryOn() async throws {
         for id in try await database.query(ImportStore.abandoned).column(UUID.self) {
             _ = try await database.segment(
                 ImportStore.close(id, error: "the sender vanished before the file was whole"))
         }
         for id in try await database.query(ImportStore.waiting).column(UUID.self) {
             try Task.checkCancellation()
-            try await importer.run(id)
+            do {
+                try await importer.carryOn(id)
+            } catch {
+                try Task.checkCancellation()
+                // The run stays where it is and is found again.
+                logger.warning(
+                    "an import waits", metadata: ["import": "\(Identifier<Area>(id))", "error": "\(error)"])
+            }
         }
     }
 }

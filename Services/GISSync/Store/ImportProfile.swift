@@ -17,6 +17,9 @@ public struct ImportProfile: Codable, Sendable, Hashable {
     public var downInvertMetres: String?
     public var material: String?
 
+    /// Whether a source may be called that; the facilities' table holds to it as well.
+    public static func isSource(_ name: String) -> Bool { (1...64).contains(name.unicodeScalars.count) }
+
     public init(
         source: String, kind: FacilityKind, system: PipeSystem? = nil, id: String, diameterMillimetres: String? = nil,
         lengthMetres: String? = nil, upNode: String? = nil, downNode: String? = nil, upInvertMetres: String? = nil,

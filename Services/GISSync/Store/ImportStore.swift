@@ -4,12 +4,15 @@ import Postgres
 
 /// The SQL of an import: staging, then chunks that are validated and written by PostGIS in one statement each.
 enum ImportStore {
-    /// Opens a run, whose rows are staged next.
+    /// Opens a run, whose rows are staged next. Answers its id; nothing if there is no such district.
     static func open(_ id: UUID, district: District.ID, profile: ImportProfile, startedBy: String) throws -> SQL {
         """
         INSERT INTO gis.import (import_id, district_id, source, kind, system, profile, started_by)
-        VALUES (\(id), \(district), \(profile.source), \(profile.kind), \(profile.system),
-                \(try JSONB.json(profile)), \(startedBy))
+        SELECT \(id)::uuid, a.area_id, \(profile.source)::text, \(profile.kind)::text, \(profile.system)::text,
+               \(try JSONB.json(profile))::jsonb, \(startedBy)::text
+        FROM gis.area a
+        WHERE a.area_id = \(district) AND a.level = 'district'
+        RETURNING import_id
         """
     }
 
@@ -21,8 +24,9 @@ enum ImportStore {
         """
     }
 
-    /// The oldest runs that wait for somebody to carry them on.
-    static let waiting: SQL = "SELECT import_id FROM gis.import WHERE state = 'running' ORDER BY import_id LIMIT 8"
+    /// The oldest runs that wait for somebody to carry them on: so many that some which cannot go on for now never hide
+    /// the rest.
+    static let waiting: SQL = "SELECT import_id FROM gis.import WHERE state = 'running' ORDER BY import_id LIMIT 100"
 
     /// Runs whose sender vanished while staging.
     static let abandoned: SQL =
@@ -34,6 +38,14 @@ enum ImportStore {
         SELECT district_id, profile, rows_staged, done_through
         FROM gis.import WHERE import_id = \(id) AND state = 'running'
         FOR UPDATE SKIP LOCKED
+        """
+    }
+
+    /// Where a run stands, for who waits for its end.
+    static func standing(_ id: UUID) -> SQL {
+        """
+        SELECT state, error, rows_staged, done_through, rows_read, rows_added, rows_changed, rows_refused
+        FROM gis.import WHERE import_id = \(id)
         """
     }
 
@@ -63,7 +75,8 @@ enum ImportStore {
     ///
     /// A null, 0 or negative diameter or length and a node of −1 or 0 are unknown, and become null with an issue that
     /// says so; inverts of exactly 0 likewise (the sources write 0 for "not surveyed"). A row is refused when it has
-    /// no id, no readable geometry of the right type, or lies outside the district.
+    /// no id or one that is too long, no readable geometry of the right type, lies outside the district, or names a
+    /// facility of another district: nobody takes over what another district keeps under the same source and id.
     static func writeChunk(
         _ id: UUID, district: District.ID, profile: ImportProfile, after: Int, through: Int
     ) -> SQL {
@@ -74,7 +87,7 @@ enum ImportStore {
             WHERE s.import_id = \(id) AND s.row_number > \(after)::int AND s.row_number <= \(through)::int
         ), raw AS MATERIALIZED (
             SELECT s.row_number, s.feature IS NULL AS unreadable, p.properties,
-                   left(nullif(btrim(p.properties ->> \(profile.id)::text), ''), 64) AS source_id,
+                   nullif(btrim(p.properties ->> \(profile.id)::text), '') AS source_id,
                    gis.read_geometry(s.feature -> 'geometry') AS geometry,
                    gis.read_number(p.properties ->> \(profile.diameterMillimetres)::text) AS diameter_mm,
                    gis.read_number(p.properties ->> \(profile.lengthMetres)::text) AS length_m,
@@ -93,17 +106,22 @@ enum ImportStore {
             FROM raw r
         ), checked AS MATERIALIZED (
             SELECT p.*,
-                   CASE WHEN p.unreadable THEN 'feature'
-                        WHEN p.source_id IS NULL THEN 'properties.' || \(profile.id)::text
-                        WHEN p.geometry IS NULL THEN 'geometry'
+                   CASE WHEN p.unreadable THEN 'unreadable'
+                        WHEN p.source_id IS NULL THEN 'missing'
+                        WHEN length(p.source_id) > 64 THEN 'too_long'
+                        WHEN p.geometry IS NULL THEN 'invalid'
                         WHEN (\(profile.kind)::text = 'pipe')
-                             <> (GeometryType(p.geometry) IN ('LINESTRING', 'MULTILINESTRING')) THEN 'geometry.type'
+                             <> (GeometryType(p.geometry) IN ('LINESTRING', 'MULTILINESTRING')) THEN 'wrong_type'
                         WHEN \(profile.kind)::text IN ('manhole', 'gully', 'outfall')
-                             AND GeometryType(p.geometry) <> 'POINT' THEN 'geometry.type'
+                             AND GeometryType(p.geometry) <> 'POINT' THEN 'wrong_type'
                         WHEN NOT EXISTS (
                             SELECT FROM gis.area a
-                            WHERE a.area_id = \(district) AND a.geometry && p.inside
-                              AND ST_Covers(a.geometry, p.inside)) THEN 'geometry.coordinates'
+                            WHERE a.area_id = \(district) AND a.level = 'district' AND a.geometry && p.inside
+                              AND ST_Covers(a.geometry, p.inside)) THEN 'outside_district'
+                        -- By the unique index, row by row: an EXISTS might be answered by reading the whole table.
+                        WHEN (SELECT f.district_id FROM gis.facility f
+                              WHERE f.source = \(profile.source) AND f.kind = \(profile.kind)
+                                AND f.source_id = p.source_id) <> \(district) THEN 'other_district'
                    END AS refused
             FROM placed p
         ), seen AS (
@@ -123,21 +141,30 @@ enum ImportStore {
             LEFT JOIN seen s ON s.source_id = c.source_id
         ), issue AS (
             INSERT INTO gis.import_issue (import_id, district_id, row_number, source_id, severity, field, code, detail)
-            SELECT \(id), \(district), j.row_number, j.source_id, i.severity, i.field, i.code, i.detail
+            -- An id is shown, never found again by what is shown: 200 characters tell which.
+            SELECT \(id), \(district), j.row_number, left(j.source_id, 200), i.severity, i.field, i.code, i.detail
             FROM judged j
             CROSS JOIN LATERAL (
                 VALUES
-                    (j.refused = 'feature', 'refused', 'feature', 'unreadable', 'the feature is not valid JSON'),
-                    (j.refused = 'properties.' || \(profile.id)::text, 'refused', j.refused, 'missing',
+                    (j.refused = 'unreadable', 'refused', 'feature', 'unreadable', 'the feature is not valid JSON'),
+                    (j.refused = 'missing', 'refused', 'properties.' || \(profile.id)::text, 'missing',
                      'the property that identifies the feature is missing or empty'),
-                    (j.refused = 'geometry', 'refused', 'geometry', 'invalid',
+                    (j.refused = 'too_long', 'refused', 'properties.' || \(profile.id)::text, 'too_long',
+                     'the property that identifies the feature has more than 64 characters'),
+                    (j.refused = 'invalid', 'refused', 'geometry', 'invalid',
                      'a valid, non-empty GeoJSON geometry in longitude and latitude is wanted'),
-                    (j.refused = 'geometry.type', 'refused', 'geometry.type', 'wrong_type',
+                    (j.refused = 'wrong_type', 'refused', 'geometry.type', 'wrong_type',
                      'pipes are lines; manholes, gullies and outfalls are points'),
-                    (j.refused = 'geometry.coordinates', 'refused', 'geometry.coordinates', 'outside_district',
+                    (j.refused = 'outside_district', 'refused', 'geometry.coordinates', 'outside_district',
                      'the feature lies outside the district of the import'),
+                    (j.refused = 'other_district', 'refused', 'properties.' || \(profile.id)::text, 'other_district',
+                     'another district has a facility of this source, kind and id; give the source another name'),
                     (j.refused = 'duplicate', 'refused', 'properties.' || \(profile.id)::text, 'duplicate',
                      'an earlier row of this import has the same id'),
+                    (j.refused IS NULL AND length(j.up_node) > 64, 'repaired', 'up_node', 'too_long',
+                     'a node of more than 64 characters is left out'),
+                    (j.refused IS NULL AND length(j.down_node) > 64, 'repaired', 'down_node', 'too_long',
+                     'a node of more than 64 characters is left out'),
                     (j.refused IS NULL AND j.diameter_mm <= 0, 'repaired', 'diameter_mm', 'not_positive',
                      'a diameter of 0 or less means unknown'),
                     (j.refused IS NULL AND j.length_m <= 0, 'repaired', 'length_m', 'not_positive',
@@ -159,37 +186,50 @@ enum ImportStore {
                    CASE WHEN j.length_m > 0 THEN j.length_m
                         WHEN \(profile.kind)::text = 'pipe' THEN nullif(ST_Length(j.geometry::geography), 0)
                    END AS length_m,
-                   left(CASE WHEN j.up_node NOT IN ('-1', '0') THEN j.up_node END, 64) AS up_node,
-                   left(CASE WHEN j.down_node NOT IN ('-1', '0') THEN j.down_node END, 64) AS down_node,
+                   CASE WHEN j.up_node NOT IN ('-1', '0') AND length(j.up_node) <= 64 THEN j.up_node END AS up_node,
+                   CASE WHEN j.down_node NOT IN ('-1', '0') AND length(j.down_node) <= 64
+                        THEN j.down_node END AS down_node,
                    nullif(j.up_invert_m, 0) AS up_invert_m,
                    nullif(j.down_invert_m, 0) AS down_invert_m,
-                   (SELECT a.area_id FROM gis.area a
-                    WHERE a.level = 'community' AND a.geometry && j.inside AND ST_Covers(a.geometry, j.inside)
-                    ORDER BY ST_Area(a.geometry), a.area_id LIMIT 1) AS community_id
+                   CASE WHEN a.level = 'community' THEN a.area_id END AS community_id,
+                   CASE WHEN a.level <> 'community' THEN a.area_id END AS grid_or_street_id
             FROM judged j
+            LEFT JOIN LATERAL (
+                -- The innermost, which the alphabet gives: community, grid, street.
+                SELECT n.area_id, n.level
+                FROM gis.area n
+                WHERE n.level IN ('community', 'grid', 'street')
+                  AND n.geometry && j.inside AND ST_Covers(n.geometry, j.inside)
+                ORDER BY n.level, ST_Area(n.geometry), n.area_id
+                LIMIT 1
+            ) a ON true
             WHERE j.refused IS NULL
         ), written AS (
             INSERT INTO gis.facility AS f (
-                kind, system, source, source_id, code, district_id, community_id, geometry, diameter_mm, length_m,
-                up_node, down_node, up_invert_m, down_invert_m, material, attributes)
+                kind, system, source, source_id, code, district_id, community_id, grid_or_street_id, geometry,
+                diameter_mm, length_m, up_node, down_node, up_invert_m, down_invert_m, material, attributes)
             SELECT \(profile.kind), \(profile.system), \(profile.source), g.source_id,
-                   \(profile.source) || '/' || g.source_id, \(district), g.community_id, g.geometry, g.diameter_mm,
-                   g.length_m, g.up_node, g.down_node, g.up_invert_m, g.down_invert_m, g.material, g.properties
+                   \(profile.source) || '/' || g.source_id, \(district), g.community_id, g.grid_or_street_id,
+                   g.geometry, g.diameter_mm, g.length_m, g.up_node, g.down_node, g.up_invert_m, g.down_invert_m,
+                   g.material, g.properties
             FROM good g
             ON CONFLICT (source, kind, source_id) DO UPDATE
-            SET system = excluded.system, district_id = excluded.district_id, community_id = excluded.community_id,
-                geometry = excluded.geometry, diameter_mm = excluded.diameter_mm, length_m = excluded.length_m,
-                up_node = excluded.up_node, down_node = excluded.down_node, up_invert_m = excluded.up_invert_m,
+            SET system = excluded.system, community_id = excluded.community_id,
+                grid_or_street_id = excluded.grid_or_street_id, geometry = excluded.geometry,
+                diameter_mm = excluded.diameter_mm, length_m = excluded.length_m, up_node = excluded.up_node,
+                down_node = excluded.down_node, up_invert_m = excluded.up_invert_m,
                 down_invert_m = excluded.down_invert_m, material = excluded.material,
                 attributes = excluded.attributes, retired_at = NULL,
                 version = f.version + 1, changed_at = clock_timestamp()
-            WHERE (f.system, f.district_id, f.community_id, f.diameter_mm, f.length_m, f.up_node, f.down_node,
-                   f.up_invert_m, f.down_invert_m, f.material, f.attributes, f.retired_at)
-                  IS DISTINCT FROM
-                  (excluded.system, excluded.district_id, excluded.community_id, excluded.diameter_mm,
-                   excluded.length_m, excluded.up_node, excluded.down_node, excluded.up_invert_m,
-                   excluded.down_invert_m, excluded.material, excluded.attributes, NULL::timestamptz)
-               OR NOT f.geometry ~= excluded.geometry OR NOT ST_OrderingEquals(f.geometry, excluded.geometry)
+            -- The net under 'other_district': the same id may have come in for two districts at the same moment.
+            WHERE f.district_id = excluded.district_id
+              AND ((f.system, f.community_id, f.grid_or_street_id, f.diameter_mm, f.length_m, f.up_node, f.down_node,
+                    f.up_invert_m, f.down_invert_m, f.material, f.attributes, f.retired_at)
+                   IS DISTINCT FROM
+                   (excluded.system, excluded.community_id, excluded.grid_or_street_id, excluded.diameter_mm,
+                    excluded.length_m, excluded.up_node, excluded.down_node, excluded.up_invert_m,
+                    excluded.down_invert_m, excluded.material, excluded.attributes, NULL::timestamptz)
+                   OR NOT f.geometry ~= excluded.geometry OR NOT ST_OrderingEquals(f.geometry, excluded.geometry))
             RETURNING f.facility_id, f.version, f.district_id, f.code
         )
         SELECT (SELECT count(*) FROM judged)::int AS read,
@@ -199,6 +239,15 @@ enum ImportStore {
                coalesce((SELECT jsonb_agg(jsonb_build_object('id', w.facility_id, 'version', w.version,
                                                              'code', w.code))
                          FROM written w), '[]') AS facilities
+        """
+    }
+
+    /// Says of a row that the database does not take it, for a reason that no check foresaw.
+    static func refuse(_ id: UUID, district: District.ID, row: Int, reason: String) -> SQL {
+        """
+        INSERT INTO gis.import_issue (import_id, district_id, row_number, severity, field, code, detail)
+        VALUES (\(id), \(district), \(row)::int, 'refused', 'feature', 'unwritable', \(reason))
+        ON CONFLICT DO NOTHING
         """
     }
 
@@ -242,12 +291,5 @@ public struct ImportCounts: Sendable, Hashable, Codable {
         self.added = added
         self.changed = changed
         self.refused = refused
-    }
-
-    static func += (left: inout ImportCounts, right: ImportCounts) {
-        left.read += right.read
-        left.added += right.added
-        left.changed += right.changed
-        left.refused += right.refused
     }
 }

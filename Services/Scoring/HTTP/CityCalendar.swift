@@ -1,16 +1,5 @@
-import FoundationEssentials
-import Model
-
-/// Months of the city's calendar.
+/// Months of the city's calendar, as they are written.
 enum CityCalendar {
-    /// `2026-07`, the month in which `time` lies in that zone.
-    static func month(of time: Timestamp, timeZone: String) -> String {
-        let offset = TimeZone(identifier: timeZone)?.secondsFromGMT(
-            for: Date(timeIntervalSince1970: time.secondsSince1970))
-        let local = time + .seconds(offset ?? 0)
-        return String(local.description.prefix(7))
-    }
-
     /// Of the form `YYYY-MM`, from 2000-01 to 2999-12.
     static func isMonth(_ text: String) -> Bool {
         let bytes = Array(text.utf8)

@@ -121,7 +121,7 @@ struct IndicatorRoutes: Sendable {
         let query = try request.query()
         let level = try query.text("level") ?? "city"
         let id = try query.id("id", PlaceSnapshot.self)?.rawValue
-        let month = try query.text("month") ?? CityCalendar.month(of: now(), timeZone: timeZone)
+        let month = if let asked = try query.text("month") { asked } else { try await presentMonth() }
         var check = Validation()
         check.require(
             Self.levels.contains(level), "level", code: "not_allowed",
@@ -151,6 +151,11 @@ struct IndicatorRoutes: Sendable {
                 level: PlaceLevel(rawValue: level), id: id, month: month, timeZone: timeZone,
                 districts: context.scope.districtIDs, kinds: standard?.1.kinds),
             standard: standard.map { Standard(name: $0.0, bands: Bands(bands: $0.1.bands)) })
+    }
+
+    /// The month of the city's calendar at this moment.
+    private func presentMonth() async throws -> String {
+        try await database.query(CalendarStore.month(of: now(), timeZone: timeZone), scope: .none)[0].decode("month")
     }
 
     // MARK: Answers

@@ -36,14 +36,15 @@ enum IndicatorStore {
             """
     }
 
-    /// Late now: settled as late, or its clock has run out since.
+    /// Late now: settled as late, or its clock has run out since. A clock that stands still (a suspended case) has no
+    /// `late_at`, which makes this NULL: it counts as not late, so the opposite is written `IS NOT TRUE`.
     private static let isLate: SQL = "(f.verdict = 'late' OR f.verdict = 'pending' AND f.late_at < clock_timestamp())"
 
     static func figure(_ selection: Selection) -> SQL {
         """
         SELECT count(*) FILTER (WHERE f.verdict = 'in_time')::int AS in_time,
                count(*) FILTER (WHERE \(isLate))::int AS late,
-               count(*) FILTER (WHERE f.verdict = 'pending' AND NOT \(isLate))::int AS pending,
+               count(*) FILTER (WHERE f.verdict = 'pending' AND \(isLate) IS NOT TRUE)::int AS pending,
                count(*) FILTER (WHERE f.verdict = 'excluded')::int AS excluded
         FROM scoring.case_fact f
         WHERE \(matching(selection))
@@ -62,7 +63,7 @@ enum IndicatorStore {
             SELECT \(column) AS area_id, p.code, p.name_zh, p.name_en,
                    count(*) FILTER (WHERE f.verdict = 'in_time')::int AS in_time,
                    count(*) FILTER (WHERE \(isLate))::int AS late,
-                   count(*) FILTER (WHERE f.verdict = 'pending' AND NOT \(isLate))::int AS pending,
+                   count(*) FILTER (WHERE f.verdict = 'pending' AND \(isLate) IS NOT TRUE)::int AS pending,
                    count(*) FILTER (WHERE f.verdict = 'excluded')::int AS excluded
             FROM scoring.case_fact f
             LEFT JOIN gis.api_place p ON p.place_id = \(column)

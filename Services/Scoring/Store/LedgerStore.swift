@@ -153,9 +153,11 @@ extension TimelyHandling.Verdict {
         }
     }
 
+    /// When the clock ran out, or will; nil while it stands still.
     var lateAt: Timestamp? {
         switch self {
-        case .late(_, let time), .pending(_, let time): time
+        case .late(_, let time): time
+        case .pending(_, let time): time
         case .inTime, .excluded: nil
         }
     }

@@ -16,7 +16,9 @@ public struct ConfigurationReader {
         var errors: [ConfigurationErrors.Item] = []
         if let path = environment["SLUICE_CONFIG_FILE"], !path.isEmpty {
             if let text = TextFile.read(path) {
-                for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+                for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+                    .enumerated()
+                {
                     let trimmed = line.trimmingBlanks()
                     if trimmed.isEmpty || trimmed.hasPrefix("#") { continue }
                     let parts = trimmed.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
