@@ -17,13 +17,16 @@ REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 STACK="$REPOSITORY/deploy/stack"
 
 SLUICE_HOME=$(realpath -m "${SLUICE_HOME:-$REPOSITORY/.sluice}")
-REMEMBERED=(SLUICE_PORT_BASE SLUICE_HTTP_PORT SLUICE_HTTP_ADDRESS SLUICE_PUBLIC_URL SLUICE_SMTP_HOST SLUICE_SMTP_PORT
-    SLUICE_SMTP_FROM SLUICE_SMTP_TLS SLUICE_WEBHOOK_ALLOW_PRIVATE SLUICE_LOG_LEVEL)
+REMEMBERED=(SLUICE_PORT_BASE SLUICE_HTTP_PORT SLUICE_HTTP_ADDRESS SLUICE_PUBLIC_URL SLUICE_TRUSTED_PROXY
+    SLUICE_SMTP_HOST SLUICE_SMTP_PORT SLUICE_SMTP_FROM SLUICE_SMTP_TLS SLUICE_SMTP_USER SLUICE_SMTP_CA_FILE
+    SLUICE_WEBHOOK_ALLOW_PRIVATE SLUICE_LOG_LEVEL)
 if [ -r "$SLUICE_HOME/stack.env" ]; then
     while IFS='=' read -r name value; do
         [[ " ${REMEMBERED[*]} " != *" $name "* ]] || [ -n "${!name:-}" ] || printf -v "$name" '%s' "$value"
     done <"$SLUICE_HOME/stack.env"
 fi
+# Remembered, so it must hold from any folder.
+[ -z "${SLUICE_SMTP_CA_FILE:-}" ] || SLUICE_SMTP_CA_FILE=$(realpath -m "$SLUICE_SMTP_CA_FILE")
 SLUICE_PORT_BASE=${SLUICE_PORT_BASE:-21000}
 SLUICE_HTTP_PORT=${SLUICE_HTTP_PORT:-8080}
 
@@ -49,15 +52,25 @@ die() {
     exit 1
 }
 
+# The path stands in configuration files of four kinds; none of them has a way to write these that all others know.
+[[ $SLUICE_HOME$REPOSITORY != *[[:cntrl:]\"\'\`\\\$]* ]] ||
+    die "a path with quotes, \$ or \\ is not possible: $SLUICE_HOME"
+
 # The accounts of Debian's packages run the servers when we are root (PostgreSQL refuses to run as root);
-# otherwise everything runs as whoever calls.
+# otherwise everything runs as whoever calls. No password stays in a server's environment.
 IS_ROOT=no
 [ "$(id -u)" -ne 0 ] || IS_ROOT=yes
 as_user() {
     local user=$1
     shift
-    if [ "$IS_ROOT" = yes ]; then runuser -u "$user" -- "$@"; else "$@"; fi
+    local run=(env -u SLUICE_SMTP_PASSWORD -u SLUICE_DEMO_PASSWORD)
+    [ "$IS_ROOT" = no ] || run+=(runuser -u "$user" --)
+    "${run[@]}" "$@"
 }
+
+# The services' account: whoever writes a file for them gives it to the same one.
+SERVICE_ACCOUNT=$(id -un)
+if [ "$IS_ROOT" = yes ] && id sluice >/dev/null 2>&1; then SERVICE_ACCOUNT=sluice; fi
 
 # own USER PATH...: hands files to the account that a server runs under.
 own() {
@@ -66,8 +79,9 @@ own() {
     if [ "$IS_ROOT" = yes ]; then chown "$user:" "$@"; fi
 }
 
-# Makes the state folder. Servers' files are in $DATA: in the state folder if the servers' accounts can get there,
-# else (a clone under /root, say) in /var/lib, with a link that shows where. Nobody's folder is opened up for it.
+# Makes the state folder. Servers' files are in $DATA: in the state folder if the servers' accounts can get there and
+# its path is short enough for a socket, else (a clone under a private home folder, say) elsewhere, with a link that
+# shows where. Nobody's folder is opened up for it.
 prepare_home() {
     if [ ! -d "$SLUICE_HOME" ]; then
         mkdir -p "$SLUICE_HOME"
@@ -78,21 +92,39 @@ prepare_home() {
     mkdir -p "$LOGS"
     [ -d "$SECRETS" ] || mkdir -m 700 "$SECRETS"
     DATA="$SLUICE_HOME/data"
-    if [ ! -e "$DATA" ]; then
+    if [ -L "$DATA" ] && [ ! -d "$DATA" ]; then
+        die "the data of this stack were in $(readlink "$DATA"), which is not there: bring it back," \
+            "or begin without data by removing the link $DATA"
+    elif [ ! -e "$DATA" ]; then
         if as_user nobody test -x "$SLUICE_HOME" 2>/dev/null && [ ${#SLUICE_HOME} -lt 70 ]; then
             mkdir -m 711 "$DATA"
         else
-            local parent=/var/lib
-            [ "$IS_ROOT" = yes ] || parent=${XDG_RUNTIME_DIR:-/tmp}
-            local elsewhere
-            elsewhere="$parent/sluice-$(printf %s "$SLUICE_HOME" | sha256sum | cut -c1-12)"
-            mkdir -p "$elsewhere"
-            chmod 711 "$elsewhere"
-            ln -s "$elsewhere" "$DATA"
+            data_elsewhere
         fi
     fi
     DATA=$(realpath "$DATA")
     exec 7>&-
+}
+
+# Where it outlives a boot, and where nobody else may have made a folder of that name first.
+data_elsewhere() {
+    local parent=/var/lib elsewhere
+    if [ "$IS_ROOT" = no ]; then
+        parent=${XDG_STATE_HOME:-$HOME/.local/state}
+        mkdir -p "$parent"
+    fi
+    elsewhere="$parent/sluice-$(printf %s "$SLUICE_HOME" | sha256sum | cut -c1-12)"
+    # A socket's whole path has 107 bytes at most: /postgres-run/.s.PGSQL.65535 comes after this.
+    [ ${#elsewhere} -lt 78 ] ||
+        die "$elsewhere is too long for a socket: choose a SLUICE_HOME under 70 characters or a shorter XDG_STATE_HOME"
+    if [ -e "$elsewhere" ] || [ -L "$elsewhere" ]; then
+        [ ! -L "$elsewhere" ] && [ -d "$elsewhere" ] && [ -O "$elsewhere" ] ||
+            die "$elsewhere is somebody else's: remove it"
+    else
+        mkdir "$elsewhere"
+    fi
+    chmod 711 "$elsewhere"
+    ln -s "$elsewhere" "$DATA"
 }
 
 # What starts something writes down with which settings.
@@ -102,6 +134,22 @@ remember_settings() {
         [ -z "${!name:-}" ] || printf '%s=%s\n' "$name" "${!name}"
     done >"$SLUICE_HOME/stack.env.$$"
     mv "$SLUICE_HOME/stack.env.$$" "$SLUICE_HOME/stack.env"
+}
+
+# refuse_known_password [yes|no]: ends where strangers could sign in as the sample city's admin with the password that
+# stands in the documentation. Without yes or no, deploy/up has written down whether there is a sample city.
+refuse_known_password() {
+    local seeded=${1:-$(cat "$SLUICE_HOME/sample-city" 2>/dev/null || true)} host=${PUBLIC_URL#*://}
+    [ "$seeded" = yes ] && [ ! -s "$SECRETS/demo-password" ] || return 0
+    host=${host%%/*}
+    [[ ! $host =~ ^(.*):[0-9]+$ ]] || host=${BASH_REMATCH[1]}
+    for host in "${SLUICE_HTTP_ADDRESS:-127.0.0.1}" "$host"; do
+        [[ $host =~ ^(127\.[0-9.]+|\[?::1\]?|localhost)$ ]] ||
+            die "the sample city's accounts have a password that everybody knows, and $host is for others.
+  A real city: deploy/up --no-seed (if the sample is in already, first give each of its accounts a password of its own
+  or disable it: deploy/sluicectl account). A sample for others to see: SLUICE_DEMO_PASSWORD=… deploy/up, at the first
+  time. For this machine alone: SLUICE_HTTP_ADDRESS and SLUICE_PUBLIC_URL as they were ($SLUICE_HOME/stack.env)"
+    done
 }
 
 # secret NAME: prints the secret of that name, made at random the first time. 192 bits, letters and digits only, so
@@ -145,7 +193,8 @@ echo $$ >"$1"
 shift
 exec "$@"'
 
-listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# listening PORT [ADDRESS]
+listening() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
 # wait_until SECONDS COMMAND...: polls ten times a second.
 wait_until() {
