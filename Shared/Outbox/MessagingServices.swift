@@ -85,7 +85,7 @@ public struct MessagingServices: Sendable {
             EmergencySweep(outbox: EmergencyOutbox(service: service), database: databases.lane, logger: logger),
             Upkeep(
                 service: service, databases: databases, lanePublisher: lanePublisher, bound: bound,
-                healer: Healer(service: service, database: databases.background), logger: logger),
+                healer: Healer(service: service, database: databases.background, bound: bound), logger: logger),
             watch,
         ]
     }

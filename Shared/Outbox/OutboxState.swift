@@ -21,7 +21,7 @@ public struct OutboxState: Sendable, Hashable {
     public var emergenciesLacking: Int
     /// Age in seconds of the oldest emergency that a named inbox lacks; 0 for none. Part of the lane's signal.
     public var oldestLacking: Double
-    /// Rows that the broker itself refused, and why the latest was refused.
+    /// Rows that the broker itself refused or that cannot be read, and why the latest was refused.
     public var refused: Int
     public var lastRefusal: String?
     public var parked: Int

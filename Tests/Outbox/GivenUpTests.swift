@@ -134,7 +134,7 @@ extension ServerTests {
 }
 
 /// A consumer that can keep nothing: gives every message back, or up.
-private final class Returner: Sendable {
+final class Returner: Sendable {
     private let consumer: AMQPConsumer
     private let count = Mutexed(0)
 

@@ -177,6 +177,7 @@ public struct Consumer: Service {
         for (message, fate) in fates {
             switch fate {
             case .settled:
+                gate.worked()
                 if let parcel = message.parcel, parcel.settleOne() { done.append(parcel.delivery) }
             case .deferred:
                 var message = message
@@ -203,7 +204,10 @@ public struct Consumer: Service {
                     var message = Message(
                         body: try row.decode("body"), path: .retry, source: try row.decode("source"),
                         id: try row.decode("event_id"), type: try row.decode("type"))
-                    message.key = try InboxKey(row: row)
+                    let parked = try InboxKey(row: row)
+                    // A body that this release can read, though none could when it was parked, is known by its own key.
+                    if message.event == nil { message.key = parked }
+                    message.recordKey = parked
                     message.isRecorded = true
                     _ = settle(
                         await worker.handle([message], approach: Approach(waits: true, eventLocks: .none)))

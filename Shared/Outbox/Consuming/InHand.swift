@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+
 /// The events that this process is working on, so that the lane's two ways do not both take one.
 final class InHand: Sendable {
     private let keys = Mutexed<[InboxKey: Int]>([:])
@@ -15,5 +17,8 @@ final class InHand: Sendable {
         }
     }
 
-    func contains(_ key: InboxKey) -> Bool { keys.withLock { $0[key] != nil } }
+    /// Those of one source.
+    func events(of source: String) -> [UUID] {
+        keys.withLock { keys in keys.keys.filter { $0.source == source }.map(\.eventID) }
+    }
 }

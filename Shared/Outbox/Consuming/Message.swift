@@ -41,10 +41,13 @@ struct Message: Sendable {
     var parcel: Parcel?
     /// How often it has been given back because a neighbour held its lock.
     var deferrals = 0
-    /// Tries on record in `lane_attempt` when the row was seen.
-    var tries = 0
     /// An earlier try is on record in `lane_attempt` or `retry`, to be removed with its success.
     var isRecorded = false
+    /// The key of that record, if it is not the event's own: nobody could read the body when it was parked.
+    var recordKey: InboxKey?
+
+    /// Where an earlier try is on record.
+    var recordedAs: InboxKey { recordKey ?? key }
 
     var event: Event? { if case .event(let event) = content { event } else { nil } }
 
@@ -54,7 +57,7 @@ struct Message: Sendable {
 
 extension Message {
     /// - Parameters:
-    ///   - source: what the message's envelope says, for a body that does not say it.
+    ///   - source: what the message's envelope says, for a body that does not say it; so too `id` and `type`.
     init(body: [UInt8], path: ConsumerMetrics.Path, source: String?, id: UUID?, type: String?) {
         self.body = body
         self.path = path
@@ -70,12 +73,28 @@ extension Message {
         } catch {
             self.content = .poison(DecodingFault.describe(error))
             self.type = type.map { String($0.prefix(120)) }
-            if let source, let id, ServiceName(rawValue: source) != nil {
-                self.key = InboxKey(source: source, eventID: id)
+            let said = try? JSONDecoder().decode(SaidOfItself.self, from: Data(body))
+            if let source = said?.source ?? source.flatMap({ ServiceName(rawValue: $0) }), let id = said?.id ?? id {
+                self.key = InboxKey(source: source.rawValue, eventID: id)
             } else {
                 self.key = .unknown(body)
             }
         }
+    }
+}
+
+/// What a body that cannot be read as an event says of itself all the same: one of a type that only a later release knows
+/// still has its id. The members of a batch have no envelope that would say it for them.
+private struct SaidOfItself: Decodable {
+    let source: ServiceName?
+    let id: UUID?
+
+    private enum Key: String, CodingKey { case source, id }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        source = try? container.decode(ServiceName.self, forKey: .source)
+        id = (try? container.decode(EventRecord.ID.self, forKey: .id))?.rawValue
     }
 }
 

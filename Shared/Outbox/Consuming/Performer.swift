@@ -31,12 +31,12 @@ struct Performer: Sendable {
         guard let event = message.event else { return Performed() }
         let (statements, announcements) = try handler.effects(of: event)
         var segment = [inbox.insert(message.key)] + statements
-        if message.isRecorded { segment += inbox.forgetTries(of: [message.key]) }
+        if message.isRecorded { segment += inbox.forgetTries(of: [message.recordedAs]) }
         segment += messaging.announce(announcements)
         do {
             _ = try await database.segment(segment)
         } catch let error as PostgresError where error.isUniqueViolation(constraint: Inbox.constraint) {
-            if message.isRecorded { _ = try await database.segment(inbox.forgetTries(of: [message.key])) }
+            if message.isRecorded { _ = try await database.segment(inbox.forgetTries(of: [message.recordedAs])) }
             return Performed(already: [message])
         }
         if !announcements.isEmpty { messaging.committed(announcements) }
@@ -57,7 +57,7 @@ struct Performer: Sendable {
         let events = keys.compactMap { byKey[$0]?.first?.event }
         guard !keys.isEmpty else { return Performed() }
         let planned = try handler.plan(events)
-        let recorded = keys.filter { byKey[$0]?.contains(where: \.isRecorded) == true }
+        let records = byKey.mapValues { copies in copies.filter(\.isRecorded).map(\.recordedAs) }
 
         let decided = try await database.transaction { transaction in
             var first = [inbox.insertNew(keys, locks: approach.eventLocks)]
@@ -79,8 +79,9 @@ struct Performer: Sendable {
                 announcements = decision.announcements
                 last += decision.writes
             }
-            let finished = recorded.filter { !deferred.contains($0) && (new.contains($0) || approach.settlesOthers) }
-            if !finished.isEmpty { last += inbox.forgetTries(of: finished) }
+            let finished = keys.filter { !deferred.contains($0) && (new.contains($0) || approach.settlesOthers) }
+            let over = finished.flatMap { records[$0] ?? [] }
+            if !over.isEmpty { last += inbox.forgetTries(of: over) }
             last += messaging.announce(announcements)
             // An event that calls for nothing is done as well: its inbox row must stay, or it is announced for ever.
             if last.isEmpty, ready.isEmpty {

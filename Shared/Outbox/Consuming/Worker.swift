@@ -141,7 +141,7 @@ struct Worker: Sendable {
         }
         do {
             if message.path == .retry {
-                _ = try await database.query(inbox.failedAgain(message.key, failure: reason))
+                _ = try await database.query(inbox.failedAgain(message.recordedAs, failure: reason))
             } else {
                 _ = try await database.query(inbox.park(message, failure: reason))
                 metrics.parked(1)
@@ -156,7 +156,7 @@ struct Worker: Sendable {
     func bury(_ message: Message, reason: String) async -> Fate {
         var statements = [inbox.bury(message, reason: reason)]
         if let event = message.event { statements += handler.deadLettered(event, reason: reason) }
-        if message.isRecorded { statements += inbox.forgetTries(of: [message.key]) }
+        if message.isRecorded { statements += inbox.forgetTries(of: [message.recordedAs]) }
         do {
             let answers = try await database.segment(statements)
             guard !answers[0].isEmpty else { return .settled }

@@ -11,7 +11,7 @@ public import ServiceLifecycle
 /// should stay empty: poison is judged by handlers, and an outage returns a message once. What falls into it all the
 /// same becomes a dead letter of the consumer that could not keep it. Inbox row and dead letter are one transaction and
 /// the acknowledgement comes after its COMMIT, so a message that comes twice, or was done on its other way meanwhile,
-/// changes nothing.
+/// changes nothing. An emergency that its producer's outbox still has is left to that way.
 public struct DeadLetterDrain: Service {
     private let consumers: [String: Consumer]
     private let amqp: AMQPConsumer
@@ -71,6 +71,14 @@ public struct DeadLetterDrain: Service {
             return .settled
         }
         for message in Message.messages(of: delivery) {
+            if consumer.lane == .emergency {
+                // Its other way goes on trying, and buries it if it fails too often.
+                do {
+                    if try await consumer.isInOutbox(message) { continue }
+                } catch {
+                    return .unreachable
+                }
+            }
             consumer.metrics.givenUp(1)
             let fate = await consumer.worker.bury(
                 message, reason: "the broker gave it up: \(death?.reason ?? "unknown")")

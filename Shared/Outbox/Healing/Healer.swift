@@ -1,23 +1,36 @@
 internal import FoundationEssentials
 public import Model
 public import Postgres
+internal import ServiceLifecycle
 
 /// Announces again what a consumer never got: events of an acting hop that have no outbox row and are missing in their
 /// consumer's `api_inbox` (which also shows what is parked and what is dead). So an emptied broker heals by itself.
+///
+/// What merely waits in a queue is in neither place. So no routine event is announced again while its consumer's queue
+/// holds any: else a consumer that is away would be sent the same events each minute.
 public struct Healer: Sendable {
     public let service: ServiceName
     private let database: PostgresClient
+    /// What waits in the acting queues; nil for who does not look at them.
+    private let bound: QueueBound?
     private let holder = UUID()
     /// Events of one look.
     private static let chunk = 500
     /// Looks of one pass at each consumer: 10,000 events, some tenths of a second of the server's time.
     private static let chunksOfPass = 20
+    /// The nightly task among the leases.
+    private static let night = "heal night"
     /// Where the next pass goes on, by consumer.
     private let positions = Mutexed<[ServiceName: UUID]>([:])
 
     public init(service: ServiceName, database: PostgresClient) {
+        self.init(service: service, database: database, bound: nil)
+    }
+
+    init(service: ServiceName, database: PostgresClient, bound: QueueBound?) {
         self.service = service
         self.database = database
+        self.bound = bound
     }
 
     /// What one pass found.
@@ -71,6 +84,8 @@ public struct Healer: Sendable {
     ) async throws -> UUID? {
         var position = start
         for _ in 0..<chunks {
+            // Whoever is asked to stop has little time; what was not looked at is looked at the next time.
+            if Task.isShuttingDownGracefully { return position }
             let rows = try await look(hop.consumer, hop.types, from: position, to: end)
             var missing: [UUID] = []
             for row in rows {
@@ -85,7 +100,10 @@ public struct Healer: Sendable {
             }
             report.missing += missing.map { EventRecord.ID($0) }
             if !missing.isEmpty, report.announcedAgain < limit {
-                report.announcedAgain += try await announceAgain(Array(missing.prefix(limit - report.announcedAgain)))
+                report.announcedAgain += try await announceAgain(
+                    Array(missing.prefix(limit - report.announcedAgain)),
+                    lanes: bound?.isWaiting(in: CityTopology.queue(hop.consumer, .routine)) == true
+                        ? [.emergency] : Lane.allCases)
             }
             guard let last = rows.last, rows.count == Self.chunk else { return nil }
             position = last.id.successor
@@ -112,14 +130,22 @@ public struct Healer: Sendable {
     }
 
     /// Once a night (02:00 to 04:00 UTC+8 is the quiet time of the cities): the last 80 days.
-    func healNightly() async throws {
-        let now = try await databaseTime()
+    func healNightly() async throws { try await healNightly(at: try await databaseTime()) }
+
+    func healNightly(at now: Timestamp) async throws {
         let hour = (now.microseconds / 3_600_000_000 + 8) % 24
-        guard (2..<4).contains(hour), try await lease("heal night", for: .seconds(20 * 3600)) else { return }
-        for days in 1...80 {
-            let from = now - .seconds(86_400 * Int64(days))
-            _ = try await reconcile(from..<from + .seconds(86_400), announcing: true, limit: 3_000)
+        guard (2..<4).contains(hour), try await lease(Self.night, for: .seconds(20 * 3600)) else { return }
+        do {
+            for days in 1...80 where !Task.isShuttingDownGracefully {
+                let from = now - .seconds(86_400 * Int64(days))
+                _ = try await reconcile(from..<from + .seconds(86_400), announcing: true, limit: 3_000)
+            }
+        } catch {
+            try? await giveBack(Self.night)
+            throw error
         }
+        // Not finished: another instance, or this one when it is back, does it this night still.
+        if Task.isShuttingDownGracefully { try await giveBack(Self.night) }
     }
 
     // MARK: - Statements
@@ -157,11 +183,11 @@ public struct Healer: Sendable {
     }
 
     /// As rows whose lease has run out: the relay sends them under the re-send limit.
-    private func announceAgain(_ ids: [UUID]) async throws -> Int {
+    private func announceAgain(_ ids: [UUID], lanes: [Lane]) async throws -> Int {
         let schema = service.schema
         let rows = try await database.query(
             "SELECT \(Event.historyColumns) FROM \(identifier: schema).history h WHERE h.id = ANY (\(ids))")
-        let events = try rows.map { try Event(history: $0, source: service) }
+        let events = try rows.map { try Event(history: $0, source: service) }.filter { lanes.contains($0.lane) }
         let emergencies = events.filter { $0.lane == .emergency }
         let routine = events.filter { $0.lane == .routine }
         var statements: [SQL] = []
@@ -204,6 +230,14 @@ public struct Healer: Sendable {
             RETURNING task
             """)
         return !rows.isEmpty
+    }
+
+    private func giveBack(_ task: String) async throws {
+        _ = try await database.query(
+            """
+            UPDATE \(identifier: service.schema).task_lease l SET until = statement_timestamp()
+            WHERE l.task = \(task) AND l.holder = \(holder)
+            """)
     }
 }
 

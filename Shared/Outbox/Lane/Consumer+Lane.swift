@@ -56,9 +56,7 @@ extension Consumer {
             return await worker.bury(message, reason: "failed \(tries - 1) times")
         }
         let fate = await worker.handle([message], approach: approach).first?.1 ?? .settled
-        if case .failed(let reason, let isBlameless) = fate {
-            try? await attempts.failed(message.key, reason: reason, isBlameless: isBlameless)
-        }
+        await attempts.note(fate, of: message.key)
         return fate
     }
 
@@ -97,7 +95,7 @@ extension Consumer {
     }
 
     /// Whether the producer's outbox still has it for us, and we look there.
-    private func isInOutbox(_ message: Message) async throws -> Bool {
+    func isInOutbox(_ message: Message) async throws -> Bool {
         guard let event = message.event, producers.contains(event.source) else { return false }
         return try await database.query(
             """

@@ -10,20 +10,34 @@ struct EmergencySweep: Service, LaneMember {
 
     var isLane: Bool { true }
 
+    /// Each a transaction of its own, so that one which fails keeps none of the others: a consumer's schema may not be
+    /// there yet on a city's first start, and many rows that their consumers lack may be more than a second's look.
+    var parts: [(name: String, statement: SQL)] {
+        var all: [(name: String, statement: SQL)] = []
+        if let mark = outbox.markConsumed() { all.append((name: "consumed", statement: mark)) }
+        all.append((name: "done", statement: outbox.deleteDone()))
+        all.append((name: "canaries", statement: outbox.deleteCanaries()))
+        return all
+    }
+
     func run() async throws {
-        var wasWell = true
+        let parts = parts
+        var failing: Set<String> = []
+        var turn = 0
         await Pause.every(.milliseconds(250)) {
-            do {
-                // Apart, since a consumer's schema may not be there yet on a city's first start.
-                if let mark = outbox.markConsumed() { _ = try await database.query(mark) }
-                _ = try await database.segment([outbox.deleteDone(), outbox.deleteCanaries()])
-                wasWell = true
-            } catch {
-                if wasWell {
+            // What is consumed is marked at once, since it is looked for in vain until then; what is done may stay a second.
+            let due = turn % 4 == 0 ? parts : parts.filter { $0.name == "consumed" }
+            turn += 1
+            for (name, statement) in due {
+                do {
+                    _ = try await database.segment([RoutineOutbox.pinnedPlans, statement])
+                    failing.remove(name)
+                } catch {
+                    guard failing.insert(name).inserted else { continue }
                     logger.warning(
-                        "the emergency outbox cannot be swept", metadata: ["error": "\(Failure.describe(error))"])
+                        "the emergency outbox cannot be swept",
+                        metadata: ["rows": "\(name)", "error": "\(Failure.describe(error))"])
                 }
-                wasWell = false
             }
         }
     }

@@ -20,11 +20,14 @@ struct EmergencyWatcher: Sendable {
     private static let limit = 64
     /// Looks whose events may be under way at once; a slow event does not keep the next look waiting.
     private static let concurrency = 4
+    /// How often those are looked for that have failed often.
+    private static let apartPoll = Duration.seconds(1)
 
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             if consumer.settings.listens { group.addTask { await listen() } }
             group.addTask { await look() }
+            group.addTask { await lookApart() }
         }
     }
 
@@ -81,24 +84,55 @@ struct EmergencyWatcher: Sendable {
                         consumer.inHand.remove(keys)
                     }
                 } catch {
-                    if case .unreachable = Failure(error) { consumer.gate.close() }
-                    consumer.logger.warning(
-                        "an emergency outbox cannot be read",
-                        metadata: ["producer": "\(producer.rawValue)", "error": "\(Failure.describe(error))"])
+                    cannotRead(error)
                 }
             }
         }
     }
 
-    /// Rows for us that our inbox lacks and whose back-off is over, oldest first. No mark is kept: a late commit shows
-    /// with the next look.
-    private func lacking() async throws -> [Message] {
+    /// Those that have failed often are handled by one instance, one at a time, beside the others.
+    private func lookApart() async {
+        await Pause.every(Self.apartPoll) {
+            guard consumer.gate.isOpen else { return }
+            do {
+                let messages = try await lacking(apart: true)
+                guard !messages.isEmpty, try await consumer.attempts.mayHandleApart() else { return }
+                for message in messages where !Task.isShuttingDownGracefully {
+                    consumer.inHand.add([message.key])
+                    defer { consumer.inHand.remove([message.key]) }
+                    guard let count = try await consumer.attempts.begin([message.key])[message.key] else { continue }
+                    var message = message
+                    message.isRecorded = true
+                    close(after: [
+                        await consumer.handleRecorded(
+                            message, tries: count, approach: Approach(waits: true, eventLocks: .skip))
+                    ])
+                }
+            } catch {
+                cannotRead(error)
+            }
+        }
+    }
+
+    private func cannotRead(_ error: any Error) {
+        if case .unreachable = Failure(error) { consumer.gate.close() }
+        consumer.logger.warning(
+            "an emergency outbox cannot be read",
+            metadata: ["producer": "\(producer.rawValue)", "error": "\(Failure.describe(error))"])
+    }
+
+    /// Rows for us that our inbox lacks, whose back-off is over and which are not on their way in this process, oldest
+    /// first. No mark is kept: a late commit shows with the next look.
+    /// - Parameter apart: those that have failed often instead of the others.
+    private func lacking(apart: Bool = false) async throws -> [Message] {
         let schema = consumer.worker.performer.inbox.schema
+        let often: SQL = apart ? "a.n >= \(LaneAttempts.apartFrom)" : "coalesce(a.n, 0) < \(LaneAttempts.apartFrom)"
+        let attempts: SQL = apart ? "JOIN" : "LEFT JOIN"
         let rows = try await consumer.database.query(
             """
-            SELECT e.event_id, e.type, e.body, coalesce(a.n, 0) AS tries
+            SELECT e.event_id, e.type, e.body
             FROM \(identifier: producer.schema).api_emergency_outbox e
-            LEFT JOIN \(identifier: schema).lane_attempt a
+            \(attempts) \(identifier: schema).lane_attempt a
                 ON a.event_id = e.event_id AND a.consumer = \(consumer.name) AND a.source = \(producer.rawValue)
             WHERE \(consumer.name) = ANY (e.consumers)
               AND NOT EXISTS (
@@ -106,19 +140,17 @@ struct EmergencyWatcher: Sendable {
                   WHERE i.event_id = e.event_id AND i.consumer = \(consumer.name)
                     AND i.source = \(producer.rawValue))
               AND (a.not_before IS NULL OR a.not_before <= clock_timestamp())
+              AND \(often)
+              AND e.event_id <> ALL (\(consumer.inHand.events(of: producer.rawValue)))
             ORDER BY e.event_id
             LIMIT \(Self.limit)
             """)
-        return try rows.compactMap { row in
+        return try rows.map { row in
             let id: UUID = try row.decode("event_id")
-            let key = InboxKey(source: producer.rawValue, eventID: id)
-            // Already on its way in this process.
-            if consumer.inHand.contains(key) { return nil }
             var message = Message(
                 body: Array(try row.decode("body", as: String.self).utf8), path: .outbox, source: producer.rawValue,
                 id: id, type: try row.decode("type"))
-            message.key = key
-            message.tries = try row.decode("tries")
+            message.key = InboxKey(source: producer.rawValue, eventID: id)
             return message
         }
     }
@@ -129,36 +161,14 @@ struct EmergencyWatcher: Sendable {
         let approach = Approach(waits: true, eventLocks: .skip)
         let young = messages.filter { !consumer.isOld($0) }
         let old = messages.filter { consumer.isOld($0) }
-        var fates: [(Message, Fate)] = []
-        if !young.isEmpty { fates += await consumer.worker.handle(young, approach: approach) }
-        if !old.isEmpty { fates += await takeOld(old, approach) }
-        for case (_, .unreachable) in fates {
-            consumer.gate.close()
-            return
-        }
+        if !young.isEmpty { close(after: await consumer.worker.handle(young, approach: approach).map(\.1)) }
+        if !old.isEmpty { close(after: await takeOld(old, approach)) }
     }
 
     /// An event older than a second has perhaps failed before, perhaps by killing its process: the try is committed
-    /// first. Those that have failed often are handled apart, one at a time, by one instance.
-    private func takeOld(_ messages: [Message], _ approach: Approach) async -> [(Message, Fate)] {
-        do {
-            let often = messages.filter { $0.tries >= LaneAttempts.apartFrom }
-            var fates = try await takeTogether(messages.filter { $0.tries < LaneAttempts.apartFrom }, approach)
-            guard !often.isEmpty, try await consumer.attempts.mayHandleApart() else { return fates }
-            for var message in often {
-                guard let count = try await consumer.attempts.begin([message.key])[message.key] else { continue }
-                message.isRecorded = true
-                fates.append((message, await consumer.handleRecorded(message, tries: count, approach: approach)))
-            }
-            return fates
-        } catch {
-            return messages.map { ($0, .unreachable) }
-        }
-    }
-
-    private func takeTogether(_ messages: [Message], _ approach: Approach) async throws -> [(Message, Fate)] {
-        guard !messages.isEmpty else { return [] }
-        let begun = try await consumer.attempts.begin(messages.map(\.key))
+    /// first.
+    private func takeOld(_ messages: [Message], _ approach: Approach) async -> [Fate] {
+        guard let begun = try? await consumer.attempts.begin(messages.map(\.key)) else { return [.unreachable] }
         let due = messages.filter { begun[$0.key] != nil }.map { message in
             var message = message
             message.isRecorded = true
@@ -166,9 +176,12 @@ struct EmergencyWatcher: Sendable {
         }
         guard !due.isEmpty else { return [] }
         let fates = await consumer.worker.handle(due, approach: approach)
-        for case (let message, .failed(let reason, let isBlameless)) in fates {
-            try await consumer.attempts.failed(message.key, reason: reason, isBlameless: isBlameless)
-        }
-        return fates
+        for (message, fate) in fates { await consumer.attempts.note(fate, of: message.key) }
+        return fates.map(\.1)
+    }
+
+    private func close(after fates: [Fate]) {
+        for case .unreachable in fates { return consumer.gate.close() }
+        for case .settled in fates { return consumer.gate.worked() }
     }
 }

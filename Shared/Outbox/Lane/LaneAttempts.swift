@@ -36,8 +36,17 @@ struct LaneAttempts: Sendable {
             try rows.map { (try InboxKey(row: $0), try $0.decode("n", as: Int.self)) }, uniquingKeysWith: { $1 })
     }
 
-    /// What the try came to. One that was not the event's fault is taken back.
-    func failed(_ key: InboxKey, reason: String, isBlameless: Bool) async throws {
+    /// What a try came to, if it came to nothing. A database that does not work is no event's fault.
+    func note(_ fate: Fate, of key: InboxKey) async {
+        switch fate {
+        case .failed(let reason, let isBlameless): try? await failed(key, reason: reason, isBlameless: isBlameless)
+        case .unreachable: try? await failed(key, reason: "the database did not work", isBlameless: true)
+        case .settled, .deferred: break
+        }
+    }
+
+    /// One that was not the event's fault is taken back.
+    private func failed(_ key: InboxKey, reason: String, isBlameless: Bool) async throws {
         _ = try await database.query(
             """
             UPDATE \(identifier: schema).lane_attempt a

@@ -114,11 +114,12 @@ struct EmergencyOutbox: Sendable {
         """
     }
 
-    /// A canary's row goes after 10 s, wherever it has got to.
+    /// A canary's row goes after 10 s, wherever it has got to. The statement's own time, since no index can be searched
+    /// by a clock that moves meanwhile.
     func deleteCanaries() -> SQL {
         """
         DELETE FROM \(identifier: schema).emergency_outbox o
-        WHERE o.canary AND o.created_at < clock_timestamp() - interval '10 seconds'
+        WHERE o.canary AND o.created_at < statement_timestamp() - interval '10 seconds'
         """
     }
 }

@@ -51,13 +51,17 @@ struct Relay: Service, LaneMember {
                     await rest(after: claims, busy: began.duration(to: .now))
                 } catch {
                     // The database is away, or slow: nothing is lost, and nothing is hammered.
-                    metrics.relayFailed()
-                    logger.warning("outbox cannot be claimed", metadata: ["error": "\(error)"])
+                    failed(error)
                     await Pause.sleep(failures.next())
                 }
             }
             // Batches under way are awaited by the group: each publish ends within its bound.
         }
+    }
+
+    private func failed(_ error: any Error) {
+        metrics.relayFailed()
+        logger.warning("outbox cannot be claimed", metadata: ["error": "\(error)"])
     }
 
     private func rest(after claims: [Claim], busy: Duration) async {
@@ -88,20 +92,30 @@ struct Relay: Service, LaneMember {
         let (first, again) = allowance()
         guard first > 0 || again > 0 else { return [] }
         var claims: [Claim] = []
-        if again > 0, let claim = try await claim(limit: again, isFirst: false) {
-            state.withLock { $0.resend.spend(claim.rows.count) }
-            metrics.resent(claim.rows.count)
-            claims.append(claim)
+        var failure: (any Error)?
+        // Neither hangs on the other: what cannot be sent again keeps nothing new waiting, and the other way round.
+        for (limit, isFirst) in [(again, false), (first, true)] where limit > 0 {
+            do {
+                if let claim = try await claim(limit: limit, isFirst: isFirst) { claims.append(claim) }
+            } catch {
+                failure = error
+            }
         }
-        if first > 0, let claim = try await claim(limit: first, isFirst: true) { claims.append(claim) }
+        if let failure {
+            guard !claims.isEmpty else { throw failure }
+            failed(failure)
+        }
         for claim in claims {
             state.withLock { state in
                 state.inFlight += claim.rows.count
                 if claim.isFirst {
                     state.firstSends += claim.rows.count
                     state.lastDistrict = claim.rows.map(\.district).max() ?? state.lastDistrict
+                } else {
+                    state.resend.spend(claim.rows.count)
                 }
             }
+            if !claim.isFirst { metrics.resent(claim.rows.count) }
         }
         return claims
     }
@@ -120,14 +134,16 @@ struct Relay: Service, LaneMember {
             let free = !isLane && open < settings.batch ? 0 : min(open, bound?.room ?? .max, settings.batch)
             guard now - state.lastResend >= settings.resendPoll else { return (max(0, free), 0) }
             state.lastResend = now
-            let again = min(state.resend.allowed, settings.maxUnconfirmed - state.inFlight, settings.batch)
+            let again = min(
+                state.resend.allowed, settings.maxUnconfirmed - state.inFlight, bound?.room ?? .max, settings.batch)
             return (max(0, free), max(0, again))
         }
     }
 
     private func claim(limit: Int, isFirst: Bool) async throws -> Claim? {
         let lease = UUID()
-        let rows: [OutboxRow]
+        let answer: Rows
+        let read: (Row) throws -> OutboxRow
         switch table {
         case .routine(let outbox):
             let after = state.withLock { $0.lastDistrict }
@@ -135,16 +151,37 @@ struct Relay: Service, LaneMember {
                 isFirst
                 ? outbox.claimUnsent(limit: limit, after: after, lease: lease, for: settings.routineLease)
                 : outbox.claimExpired(limit: limit, lease: lease, for: settings.routineLease)
-            let answers = try await database.segment([RoutineOutbox.pinnedPlans, statement])
-            rows = try answers[1].map { try OutboxRow(routine: $0, source: service) }
+            answer = try await database.segment([RoutineOutbox.pinnedPlans, statement])[1]
+            read = { try OutboxRow(routine: $0, source: service) }
         case .emergency(let outbox):
             let statement =
                 isFirst
                 ? outbox.claimUnsent(limit: limit, lease: lease, for: settings.emergencyLease)
                 : outbox.claimExpired(limit: limit, lease: lease, for: settings.emergencyLease)
-            rows = try await database.query(statement).map { try OutboxRow(emergency: $0) }
+            answer = try await database.query(statement)
+            read = { try OutboxRow(emergency: $0) }
         }
+        var rows: [OutboxRow] = []
+        var unreadable: [(UUID, String)] = []
+        for row in answer {
+            do {
+                rows.append(try read(row))
+            } catch {
+                guard let id = try? row.decode("id", as: UUID.self) else { continue }
+                unreadable.append((id, "cannot be read: \(Failure.describe(error))"))
+            }
+        }
+        if !unreadable.isEmpty { await setAside(unreadable, lease: lease) }
         return rows.isEmpty ? nil : Claim(lease: lease, rows: rows, isFirst: isFirst)
+    }
+
+    /// A row that cannot be read gets pauses of its own, as one that the broker refuses: the others leave on time.
+    private func setAside(_ unreadable: [(UUID, String)], lease: UUID) async {
+        metrics.published(confirmed: 0, refused: unreadable.count, unknown: 0)
+        logger.error(
+            "events cannot be read",
+            metadata: ["count": "\(unreadable.count)", "reason": "\(unreadable.first?.1 ?? "")"])
+        await write(statements(confirmed: [], unknown: [], refused: unreadable, lease: lease))
     }
 
     // MARK: - Sending and settling
@@ -190,7 +227,10 @@ struct Relay: Service, LaneMember {
             logger.error(
                 "the broker refuses events", metadata: ["count": "\(refused.count)", "reason": "\(reason)"])
         }
-        let statements = statements(confirmed: confirmed, unknown: unknown, refused: refused, lease: lease)
+        await write(statements(confirmed: confirmed, unknown: unknown, refused: refused, lease: lease))
+    }
+
+    private func write(_ statements: [SQL]) async {
         // If this cannot be written the lease runs out and the rows are sent again: their inbox key makes that harmless.
         for attempt in 0..<3 {
             do {

@@ -46,7 +46,7 @@ final class OutboxWatch: Service {
         }
         if state.refused > 0 {
             logger.error(
-                "the broker refuses events; they are tried again with growing pauses",
+                "events cannot be sent; they are tried again with growing pauses",
                 metadata: ["count": "\(state.refused)", "reason": "\(state.lastRefusal ?? "unknown")"])
         }
     }

@@ -53,7 +53,10 @@ struct Upkeep: Service {
                     logger.critical("fewer than two months of partitions are ready", metadata: ["months": "\(ahead)"])
                 }
             }
-            task(&group, every: .seconds(60), "old inbox rows cannot be purged") { try await purge() }
+            let inbox = InboxPurge(service: service, database: databases.background)
+            task(&group, every: .seconds(60), "old inbox rows cannot be purged") { try await inbox.goOn() }
+            task(&group, every: .seconds(6 * 3600), "late inbox rows cannot be purged") { try await inbox.beginAgain() }
+            task(&group, every: .seconds(10), "tries of what is done cannot be forgotten") { try await forgetTries() }
             if service.runsCanary {
                 task(&group, every: .seconds(30), "the canary's rows cannot be purged") { try await purgeCanaries() }
             }
@@ -88,21 +91,18 @@ struct Upkeep: Service {
             "SELECT \(identifier: schema).purge_canaries(clock_timestamp() - interval '2 minutes')")
     }
 
-    /// Inbox rows live 90 days; in small chunks, so that no transaction is long.
-    private func purge() async throws {
-        let chunk = 5_000
-        while !Task.isShuttingDownGracefully {
-            let gone = try await databases.background.query(
-                """
-                DELETE FROM \(identifier: schema).inbox i
-                WHERE i.ctid = ANY (ARRAY(
-                    SELECT o.ctid FROM \(identifier: schema).inbox o
-                    WHERE o.received_at < statement_timestamp() - interval '90 days'
-                    LIMIT \(chunk)::bigint))
-                """
-            ).affected
-            if gone < chunk { return }
-        }
+    /// A try of the lane's second way is on record before it begins. If the broker's copy was done meanwhile, perhaps
+    /// by another instance, nobody comes back to the record.
+    private func forgetTries() async throws {
+        _ = try await databases.background.segment([
+            RoutineOutbox.pinnedPlans,
+            """
+            DELETE FROM \(identifier: schema).lane_attempt a
+            WHERE EXISTS (
+                SELECT FROM \(identifier: schema).inbox i
+                WHERE i.event_id = a.event_id AND i.consumer = a.consumer AND i.source = a.source)
+            """,
+        ])
     }
 }
 

@@ -124,6 +124,7 @@ final class Servers: Sendable {
                 SELECT sluice.grant_service('\(schema)');
                 """
         }
+        script += "\n" + (try file("0091_messaging_purges.sql"))
         script += """
 
             RESET ROLE;
@@ -202,9 +203,10 @@ final class Servers: Sendable {
             chmod 755 '\(folder)'
             epmd -port \(epmdPort) -address 127.0.0.1 3<&- &
             epmd=$!
+            # The broker sets files aside for each queue; when all are, it takes no more connections.
             \(asBroker)env -i \(broker) \
                 'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none' \
-                /usr/lib/rabbitmq/bin/rabbitmq-server 3<&- &
+                sh -c 'ulimit -n "$(ulimit -H -n)" && exec /usr/lib/rabbitmq/bin/rabbitmq-server' 3<&- &
             \(asDatabase)initdb -D '\(folder)/data' -U postgres -A trust --encoding=UTF8 --locale=C.UTF-8
             \(asDatabase)postgres -D '\(folder)/data' -p \(databasePort) -k '\(folder)' -c listen_addresses=127.0.0.1 \
                 -c max_connections=200 -c deadlock_timeout=50ms -c jit=off -c max_wal_size=4GB 3<&- &
