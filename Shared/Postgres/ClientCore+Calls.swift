@@ -8,7 +8,7 @@ extension ClientCore {
 
     /// Runs the statements as one trip up to its sync: on any shared connection, or on the one that is leased.
     nonisolated func trip(
-        _ statements: [SQL], preamble: Int, on lease: Lease? = nil, commitIndex: Int? = nil
+        _ statements: [SQL], preamble: Int, on lease: Lease? = nil, commitIndex: Int? = nil, waitsForLocks: Bool = true
     ) async throws -> [Rows] {
         for (index, statement) in statements.enumerated() { try statement.checked(index: index - preamble) }
         let ticket = Ticket()
@@ -20,7 +20,7 @@ extension ClientCore {
                 onReactor { core in
                     let trip = Trip(
                         lease == nil ? .segment : .lease, statements, preamble: preamble, commitIndex: commitIndex,
-                        ticket: ticket, submitted: submitted, patience: patience
+                        ticket: ticket, submitted: submitted, patience: patience, waitsForLocks: waitsForLocks
                     ) { result in
                         ticket.answered()
                         continuation.resume(with: result.mapError { $0 })
@@ -72,14 +72,23 @@ extension ClientCore {
         }
     }
 
+    /// The same if a COPY or a script has not ended.
+    nonisolated func abandonExchange(of lease: Lease) {
+        onReactor { core in
+            guard let session = core.session(of: lease), !session.exchange.isNone else { return }
+            core.lost(lease.place, PostgresError(.cancelled, "its user gave the connection up"), fatal: nil)
+            core.settle()
+        }
+    }
+
     // MARK: Scripts and COPY
 
     nonisolated func open(
-        _ text: String, patience: Duration? = nil, on lease: Lease
+        _ text: String, isScript: Bool = false, patience: Duration? = nil, on lease: Lease
     ) async throws -> Exchange.Opening {
         let patience = patience ?? configuration.queryDeadline
         return try await step(on: lease) { session, answer in
-            session.begin(text, patience: patience, completion: answer)
+            session.begin(text, isScript: isScript, patience: patience, completion: answer)
         }
     }
 

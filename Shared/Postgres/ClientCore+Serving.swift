@@ -1,4 +1,5 @@
 import CoreMetrics
+import DequeModule
 import Synchronization
 
 /// Who gets which connection, and when time is up.
@@ -71,6 +72,12 @@ extension ClientCore {
         exclusiveQueue.append(.lease(waiter))
         settle()
         wakeForDeadlines()
+    }
+
+    /// Who comes again keeps the place of their first coming: neither behind who came later, nor before who came earlier.
+    func lineUp(_ waiter: ExclusiveWaiter) {
+        let index = exclusiveQueue.firstIndex { $0.waitsUntil > waiter.waitsUntil } ?? exclusiveQueue.endIndex
+        exclusiveQueue.insert(waiter, at: index)
     }
 
     func cancel(_ ticket: Ticket) {
@@ -164,12 +171,9 @@ extension ClientCore {
     /// Drops prepared statements that went stale or were pushed out, ahead of the next trip.
     private func refreshStatements(_ place: Int) {
         guard let session = slots[place].session else { return }
-        if session.generation != generation {
-            session.generation = generation
-            session.cache.removeAll()
-            session.submit(Trip(.deallocate, ["DEALLOCATE ALL"], commitIndex: .max))
-            touch(place)
-        }
+        if session.dropStatements(before: generation) { touch(place) }
+        // They go with all the others, and cannot be named a second time.
+        guard session.generation == generation else { return }
         let leftovers = session.cache.takeLeftovers()
         if !leftovers.isEmpty {
             let statements = leftovers.map { SQL(unsafe: "DEALLOCATE \($0)") }
@@ -191,6 +195,10 @@ extension ClientCore {
             return trip.complete(.failure(.cancelledByCaller))
         }
         guard let session = session(of: lease) else { return trip.complete(.failure(.leaseLost)) }
+        // It would wait for the end of the exchange, and nobody has to bring that about.
+        guard session.exchange.isNone else {
+            return trip.complete(.failure(PostgresError(.closed, "a COPY or a script is under way")))
+        }
         trips[trip.ticket.id] = trip
         session.submit(trip)
         touch(lease.place)
@@ -267,13 +275,15 @@ extension ClientCore {
     }
 
     private func failWaiters(_ error: PostgresError, where isDue: (ContinuousClock.Instant) -> Bool) {
-        // First come, first due: only the heads need a look.
+        // First come, first due: only the head needs a look. The other line also takes whom the shared one sends on.
         while let trip = sharedQueue.first, trip.isAbandoned || isDue(trip.waitsUntil) {
             sharedQueue.removeFirst()
             answer(trip, .failure(error))
         }
-        while let waiter = exclusiveQueue.first, isGone(waiter) || isDue(waiter.waitsUntil) {
-            exclusiveQueue.removeFirst()
+        let due = exclusiveQueue.filter { isGone($0) || isDue($0.waitsUntil) }
+        guard !due.isEmpty else { return }
+        exclusiveQueue.removeAll { isGone($0) || isDue($0.waitsUntil) }
+        for waiter in due {
             switch waiter {
             case .segment(let trip): answer(trip, .failure(error))
             case .lease(let waiter):

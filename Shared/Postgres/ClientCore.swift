@@ -174,7 +174,7 @@ actor ClientCore: PostgresReactor.Tenant {
             }
             let isResting = status == .idle || status == .active && !session.isAtRest
             apply(isResting ? .release : .releaseDirty, to: place)
-        case .rollback, .lease, .probe, .deallocate:
+        case .rollback, .lease, .probe, .deallocate, .deallocateAll:
             // Of our own trips too: the place's user may have gone while one was under way.
             if isBeingCleaned(place) { clean(place) }
         }
@@ -196,8 +196,8 @@ actor ClientCore: PostgresReactor.Tenant {
                     return runAgain(trip, onExclusive: place.map { slots[$0].role == .exclusive } ?? false)
                 }
             }
-            if error.isLockTimeout, trip.purpose == .segment, exclusiveCount > 0, !trip.isAbandoned, let place,
-                slots[place].role == .shared
+            if error.isLockTimeout, trip.purpose == .segment, trip.waitsForLocks, exclusiveCount > 0,
+                !trip.isAbandoned, let place, slots[place].role == .shared
             {
                 return runAgain(trip, onExclusive: true)
             }
@@ -210,7 +210,7 @@ actor ClientCore: PostgresReactor.Tenant {
         metrics.reruns.increment()
         trip.hasRunAgain = trip.hasRunAgain || !onExclusive || trip.state.failure?.isStalePlan == true
         trip.reset()
-        if onExclusive { exclusiveQueue.prepend(.segment(trip)) } else { sharedQueue.prepend(trip) }
+        if onExclusive { lineUp(.segment(trip)) } else { sharedQueue.prepend(trip) }
     }
 
     func answer(_ trip: Trip, _ result: Result<[Rows], PostgresError>) {
@@ -351,7 +351,7 @@ actor ClientCore: PostgresReactor.Tenant {
             if trip.purpose == .segment, slots[place].role == .shared {
                 sharedQueue.prepend(trip)
             } else if trip.purpose == .segment {
-                exclusiveQueue.prepend(.segment(trip))
+                lineUp(.segment(trip))
             } else {
                 answer(trip, .failure(error))
             }

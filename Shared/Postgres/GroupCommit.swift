@@ -4,8 +4,9 @@ public import FoundationEssentials
 /// go together as soon as one ends. A caller who is alone goes at once. Each flush of the log serves a whole group, so
 /// throughput does not end at the disk's flushes a second times the connections.
 ///
-/// Nobody suffers from a neighbour: a group that the server refuses is run again, each caller's segment by itself. Within
-/// a group the scope is the union of its callers' districts; every statement still says its own.
+/// Nobody suffers from a neighbour: a group that the server refuses, or that meets a lock, is run again, each caller's
+/// segment by itself, and keeps no later group waiting meanwhile. Within a group the scope is the union of its callers'
+/// districts; every statement still says its own.
 public final class GroupCommit: Sendable {
     private struct Entry: Sendable {
         var id: UInt64
@@ -36,8 +37,8 @@ public final class GroupCommit: Sendable {
         self.most = most
     }
 
-    /// As `PostgresClient.segment`, with the same errors. Who has waited in line for the query deadline goes no further,
-    /// so that an answer takes twice that at most; who is cancelled in line is not written.
+    /// As `PostgresClient.segment`, with the same errors. Who has waited in line for the query deadline goes no further;
+    /// who is cancelled in line is not written.
     public func segment(_ statements: [SQL], districts: [UUID]) async throws -> [Rows] {
         let id = state.withLock { state in
             state.lastID += 1
@@ -80,29 +81,45 @@ public final class GroupCommit: Sendable {
         for entry in late { entry.continuation.resume(throwing: PostgresError.waitedTooLong) }
         guard !group.isEmpty else { return }
         Task {
-            await run(group)
+            let apart = await run(group)
             state.withLock { $0.running -= 1 }
             start()
+            // No group waits for these: one that meets a lock may take as long as a statement may.
+            await withTaskGroup(of: Void.self) { tasks in
+                for entry in apart { tasks.addTask { await self.runAlone(entry) } }
+            }
         }
     }
 
-    private func run(_ group: [Entry]) async {
-        guard group.count > 1 else { return await runAlone(group[0]) }
+    /// - Returns: those who have no answer yet and are to be run by themselves; none of their work has happened.
+    private func run(_ group: [Entry]) async -> [Entry] {
         let districts = Array(Set(group.flatMap(\.districts))).sorted()
         do {
-            let answers = try await client.segment(group.flatMap(\.statements), scope: .districts(districts))
+            let answers = try await client.segment(
+                group.flatMap(\.statements), scope: .districts(districts), waitsForLocks: false)
             var first = 0
             for entry in group {
                 entry.continuation.resume(returning: Array(answers[first..<first + entry.statements.count]))
                 first += entry.statements.count
             }
-        } catch let error as PostgresError where error.kind != .server && error.kind != .encoding {
+            return []
+        } catch let error as PostgresError where error.isLockTimeout || group.count > 1 && Self.isRefusal(error) {
+            return group
+        } catch {
             // Not one of them is at fault, and nobody may go on as if nothing had been written.
             for entry in group { entry.continuation.resume(throwing: error) }
-        } catch {
-            await withTaskGroup(of: Void.self) { tasks in
-                for entry in group { tasks.addTask { await self.runAlone(entry) } }
-            }
+            return []
+        }
+    }
+
+    /// The server has certainly done nothing, and one of the statements may be the reason.
+    private static func isRefusal(_ error: PostgresError) -> Bool {
+        switch error.kind {
+        case .connection, .unknownOutcome, .readOnly, .closed, .cancelled: false
+        // Found before anything was sent.
+        case .encoding: true
+        // Without a word of the server it is the deadline in the line for a connection.
+        case .server, .timeout, .skipped, .decoding: error.sqlState != nil
         }
     }
 

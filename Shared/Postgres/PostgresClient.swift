@@ -71,12 +71,17 @@ public final class PostgresClient: Service, Sendable {
     /// - Throws: `PostgresError`. After `.unknownOutcome` run the same segment again under the same key.
     @discardableResult
     public func segment(_ statements: [SQL], scope: DistrictScope = .all) async throws -> [Rows] {
+        try await segment(statements, scope: scope, waitsForLocks: true)
+    }
+
+    /// - Parameter waitsForLocks: false throws `isLockTimeout` where the statements would otherwise run again.
+    func segment(_ statements: [SQL], scope: DistrictScope, waitsForLocks: Bool) async throws -> [Rows] {
         for (index, statement) in statements.enumerated() where statement.controlsTransaction {
             throw PostgresError(.encoding, "transaction control has no place in a segment", statementIndex: index)
         }
         guard !statements.isEmpty else { return [] }
-        guard let opening = scope.statement else { return try await core.trip(statements, preamble: 0) }
-        return try await core.trip([opening] + statements, preamble: 1)
+        let opening = scope.statement.map { [$0] } ?? []
+        return try await core.trip(opening + statements, preamble: opening.count, waitsForLocks: waitsForLocks)
     }
 
     /// A segment of one statement.

@@ -28,9 +28,10 @@ public final class PostgresSession: Sendable {
     /// is one transaction.
     ///
     /// - Parameter deadline: after it the connection is dropped; a migration may take longer than a query.
+    /// - Throws: `PostgresError`; `.unknownOutcome` if the connection was lost before the script was answered.
     public func script(_ text: String, deadline: Duration = .seconds(3600)) async throws {
         guard !text.utf8.contains(0) else { throw PostgresError(.encoding, "a script has a zero byte") }
-        guard case .done = try await core.open(text, patience: deadline, on: lease) else {
+        guard case .done = try await core.open(text, isScript: true, patience: deadline, on: lease) else {
             core.abandon(lease)
             throw PostgresError(.encoding, "COPY has no place in a script")
         }
@@ -64,7 +65,7 @@ public final class PostgresSession: Sendable {
             while let chunk = try await core.receiveCopy(on: lease) { try await body(chunk) }
         } catch {
             // The rest of the rows would have to be read; the connection is cheaper.
-            if !(error is PostgresError) { core.abandon(lease) }
+            core.abandonExchange(of: lease)
             throw error
         }
     }

@@ -26,7 +26,7 @@ public final class PostgresTransaction: Sendable {
 
     private struct State {
         var stage = Stage.fresh
-        /// The first failure: from then on the server refuses everything but ROLLBACK.
+        /// The first failure: from then on there is nothing but ROLLBACK.
         var failure: PostgresError?
     }
 
@@ -43,7 +43,8 @@ public final class PostgresTransaction: Sendable {
 
     /// One pipelined trip; answers in the statements' order.
     ///
-    /// - Throws: `PostgresError`, which names the statement that failed. The transaction is then lost as a whole.
+    /// - Throws: `PostgresError`, which names the statement that failed. The transaction is then lost as a whole, and
+    ///   whatever else is asked of it throws the same error.
     @discardableResult
     public func send(_ statements: [SQL]) async throws -> [Rows] {
         try await trip(statements, ending: nil)
@@ -83,6 +84,8 @@ public final class PostgresTransaction: Sendable {
     private func trip(_ statements: [SQL], ending: SQL?, scope: DistrictScope? = nil) async throws -> [Rows] {
         let preamble = try state.withLock { state in
             guard state.stage != .over else { throw Self.over }
+            // Not only the server refuses from then on: what was refused on our side may have taken BEGIN with it.
+            if let failure = state.failure { throw failure }
             let preamble = state.stage == .fresh ? opening : []
             if ending != nil { state.stage = .over } else { state.stage = .open }
             return preamble + (scope?.statement.map { [$0] } ?? [])

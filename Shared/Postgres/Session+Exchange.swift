@@ -9,7 +9,7 @@ enum Exchange {
     }
 
     case none
-    case opening((Result<Opening, PostgresError>) -> Void, failure: PostgresError?, affected: Int)
+    case opening((Result<Opening, PostgresError>) -> Void, isScript: Bool, failure: PostgresError?, affected: Int)
     /// The caller sends when it likes.
     case copyIn
     /// A chunk is on its way.
@@ -37,7 +37,11 @@ enum Exchange {
     func fail(_ error: PostgresError) {
         switch self {
         case .none, .copyIn, .copyOut: break
-        case .opening(let completion, _, _): completion(.failure(error))
+        case .opening(let completion, let isScript, let failure, _):
+            var lost = failure ?? error
+            // The server may have run, and committed, all of it. A COPY that did not begin has written nothing.
+            if failure == nil, isScript { lost.kind = .unknownOutcome }
+            completion(.failure(lost))
         case .sending(_, _, let completion): completion(.failure(error))
         case .closing(_, let isSent, let completion, let failure, _):
             var lost = failure ?? error
@@ -52,12 +56,13 @@ enum Exchange {
 extension Session {
     /// Leaves pipeline mode and sends the text. The session must be at rest.
     func begin(
-        _ text: String, patience: Duration, completion: @escaping (Result<Exchange.Opening, PostgresError>) -> Void
+        _ text: String, isScript: Bool, patience: Duration,
+        completion: @escaping (Result<Exchange.Opening, PostgresError>) -> Void
     ) {
         guard isAtRest, phase == .ready, handle.exitPipeline(), handle.script(text) else {
             return completion(.failure(PostgresError(.connection, "the session is not at rest")))
         }
-        exchange = .opening(completion, failure: nil, affected: 0)
+        exchange = .opening(completion, isScript: isScript, failure: nil, affected: 0)
         exchangeBy = .now + patience
         flush()
     }
@@ -134,11 +139,11 @@ extension Session {
                 if error.severity != "ERROR" { return lose(error, fatal: error) }
                 note(error)
             case .copyIn:
-                guard case .opening(let completion, _, _) = exchange else { return lose() }
+                guard case .opening(let completion, _, _, _) = exchange else { return lose() }
                 exchange = .copyIn
                 return completion(.success(.copyIn))
             case .copyOut:
-                guard case .opening(let completion, _, _) = exchange else { return lose() }
+                guard case .opening(let completion, _, _, _) = exchange else { return lose() }
                 exchange = .copyOut
                 return completion(.success(.copyOut))
             case .command, .rows: note(affected: result.affected)
@@ -183,8 +188,8 @@ extension Session {
 
     private func note(_ error: PostgresError) {
         switch exchange {
-        case .opening(let completion, let failure, let affected):
-            exchange = .opening(completion, failure: failure ?? error, affected: affected)
+        case .opening(let completion, let isScript, let failure, let affected):
+            exchange = .opening(completion, isScript: isScript, failure: failure ?? error, affected: affected)
         case .closing(let reason, let isSent, let completion, let failure, let affected):
             exchange = .closing(reason, isSent: isSent, completion, failure: failure ?? error, affected: affected)
         case .draining(let completion, let failure): exchange = .draining(completion, failure: failure ?? error)
@@ -194,8 +199,8 @@ extension Session {
 
     private func note(affected count: Int) {
         switch exchange {
-        case .opening(let completion, let failure, _):
-            exchange = .opening(completion, failure: failure, affected: count)
+        case .opening(let completion, let isScript, let failure, _):
+            exchange = .opening(completion, isScript: isScript, failure: failure, affected: count)
         case .closing(let reason, let isSent, let completion, let failure, _):
             exchange = .closing(reason, isSent: isSent, completion, failure: failure, affected: count)
         default: break
@@ -211,7 +216,7 @@ extension Session {
             return lose()
         }
         switch ended {
-        case .opening(let completion, let failure, let affected):
+        case .opening(let completion, _, let failure, let affected):
             completion(failure.map(Result.failure) ?? .success(.done(affected: affected)))
         case .closing(_, _, let completion, let failure, let affected):
             completion(failure.map(Result.failure) ?? .success(affected))

@@ -32,7 +32,10 @@ final class Session {
     let startedAt: ContinuousClock.Instant
     var phase = Phase.connecting
     var cache: StatementCache
-    var generation: Int
+    /// Of the prepared statements in the cache.
+    private(set) var generation: Int
+    /// What it will be once the last DEALLOCATE ALL that was submitted is written.
+    private var comingGeneration: Int
 
     /// Not wholly written; the first may be partly so.
     private var unwritten: Deque<Trip> = []
@@ -68,6 +71,7 @@ final class Session {
         self.tenant = tenant
         self.reactor = reactor
         self.generation = generation
+        comingGeneration = generation
         startedAt = now
         lastUsed = now
         exchangeBy = now
@@ -100,6 +104,15 @@ final class Session {
 
     func submit(_ trip: Trip) {
         unwritten.append(trip)
+    }
+
+    /// Has all prepared statements of earlier generations dropped ahead of what is submitted from now on; says whether
+    /// there is anything to write for it. What stands before is still written with them, so the cache is emptied later.
+    func dropStatements(before generation: Int) -> Bool {
+        guard comingGeneration != generation else { return false }
+        comingGeneration = generation
+        submit(Trip(.deallocateAll(generation: generation), ["DEALLOCATE ALL"], commitIndex: .max))
+        return true
     }
 
     /// Does whatever can be done now.
@@ -179,6 +192,10 @@ final class Session {
         while !holdsUnsentBytes, !isLost, let trip = unwritten.first {
             if !trip.hasBegun {
                 if unanswered.isEmpty { headSince = now }
+                if case .deallocateAll(let next) = trip.purpose {
+                    cache.removeAll()
+                    generation = next
+                }
                 trip.generation = generation
                 unanswered.append(trip)
                 if trip.byteCount > Self.largeBytes { isSwollen = true }
@@ -203,7 +220,7 @@ final class Session {
         bytesSinceFlush += sql.byteCount
         let types = sql.parameters.map(\.type)
         let parameters = EncodedParameters(sql.parameters)
-        if trip.purpose == .deallocate {
+        if trip.isDeallocation {
             guard handle.execute(text: sql.text, types: types, parameters: parameters) else { return false }
         } else {
             let name: String

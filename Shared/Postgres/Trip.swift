@@ -2,7 +2,7 @@ import Synchronization
 
 /// One pipelined trip: statements up to their Sync, and who waits for it. Lives on the reactor's thread.
 final class Trip {
-    enum Purpose {
+    enum Purpose: Equatable {
         /// A whole transaction of a caller; may run again elsewhere as long as nothing of it has happened.
         case segment
         /// Part of an exclusive connection's work.
@@ -11,8 +11,10 @@ final class Trip {
         case rollback
         /// Ours: asks an idle session whether it is alive.
         case probe
-        /// Ours: removes prepared statements.
+        /// Ours: removes prepared statements that were pushed out.
         case deallocate
+        /// Ours: removes all prepared statements; what is written behind it belongs to this generation.
+        case deallocateAll(generation: Int)
     }
 
     let purpose: Purpose
@@ -34,12 +36,21 @@ final class Trip {
     /// Which generation of prepared statements it was written with.
     var generation = 0
     var hasRunAgain = false
+    /// False has a lock time-out on a shared connection answered, instead of a second run where it may wait.
+    let waitsForLocks: Bool
     var isAbandoned: Bool { completion == nil }
+    /// Its statements are not prepared themselves.
+    var isDeallocation: Bool {
+        switch purpose {
+        case .deallocate, .deallocateAll: true
+        case .segment, .lease, .rollback, .probe: false
+        }
+    }
     var hasBegun: Bool { nextStatement > 0 || state.awaitsAnswer }
 
     init(
         _ purpose: Purpose, _ statements: [SQL], preamble: Int = 0, commitIndex: Int? = nil, ticket: Ticket = Ticket(),
-        submitted: ContinuousClock.Instant = .now, patience: Duration = .seconds(10),
+        submitted: ContinuousClock.Instant = .now, patience: Duration = .seconds(10), waitsForLocks: Bool = true,
         completion: ((Result<[Rows], PostgresError>) -> Void)? = nil
     ) {
         self.purpose = purpose
@@ -49,6 +60,7 @@ final class Trip {
         self.completion = completion
         self.ticket = ticket
         self.submitted = submitted
+        self.waitsForLocks = waitsForLocks
         waitsUntil = submitted + patience
         byteCount = statements.reduce(0) { $0 + $1.byteCount }
         state = TripState(preamble: preamble, statementCount: statements.count)

@@ -3,7 +3,7 @@ import Postgres
 import PrivateProcesses
 import Testing
 
-/// What a server, a network or an operator can do to a client. Sources: the rows of the fault catalogue named.
+/// What a server, a network or an operator can do to a client.
 @Suite("Faults", .serialized, .timeLimit(.minutes(5)))
 struct FaultTests {
     @Test func `A server killed in mid-flight loses nothing that was promised`() async throws {
@@ -164,6 +164,7 @@ struct FaultTests {
         }
     }
 
+    /// M10: dimitri/pgcopydb#880, psycopg/psycopg#685. Both ends would wait for each other.
     @Test func `A pipeline larger than every buffer does not stall (M10)`() async throws {
         try await withDatabase("CREATE TABLE a (n int, note text)", shared: 1, exclusive: 0) { client in
             let note = String(repeating: "x", count: 100_000)
@@ -174,6 +175,7 @@ struct FaultTests {
         }
     }
 
+    /// M10: psycopg/psycopg#722, npgsql/npgsql#3846.
     @Test func `A large answer before a large question does not stall (M10)`() async throws {
         try await withDatabase(shared: 1, exclusive: 0) { client in
             let large = String(repeating: "y", count: 50 << 20)
@@ -188,6 +190,7 @@ struct FaultTests {
         }
     }
 
+    /// M34: transact-rs/sqlx#4412, psycopg/psycopg#511, flynn/flynn#2235.
     @Test func `A change of a table's shape is survived by prepared statements (M34)`() async throws {
         try await withDatabase("CREATE TABLE a (n int, note text)", shared: 2, exclusive: 2) { client in
             let claim: SQL = "SELECT * FROM a"
@@ -247,6 +250,7 @@ struct FaultTests {
         }
     }
 
+    /// M11: gpustack/gpustack#6105, npgsql/efcore.pg#1306. The old primary lives on and answers every ping.
     @Test func `A server that takes no writes is left at once and found again (M11)`() async throws {
         let server = try await TestServer()
         let database = try await server.database("CREATE TABLE a (n int)")
@@ -267,6 +271,7 @@ struct FaultTests {
         }
     }
 
+    /// M11: gpustack/gpustack#6105.
     @Test func `A primary that comes back as a standby takes no writes, and does again once promoted (M11)`()
         async throws
     {
@@ -291,6 +296,7 @@ struct FaultTests {
         }
     }
 
+    /// M11: npgsql/efcore.pg#1306.
     @Test func `A read-only answer closes the connection (M11)`() async throws {
         try await withDatabase("CREATE TABLE a (n int)", shared: 0, exclusive: 1) { client in
             let first = try await client.query("SELECT pg_backend_pid()")[0].decode(0, as: Int.self)
@@ -304,6 +310,7 @@ struct FaultTests {
         }
     }
 
+    /// M19: neo4j/neo4j-java-driver#593.
     @Test func `A commit whose answer is lost has an unknown outcome`() async throws {
         let server = try await TestServer()
         let database = try await server.database(
@@ -346,6 +353,7 @@ struct FaultTests {
         }
     }
 
+    /// M06: MassTransit/MassTransit#5822, YakShaveFx/outboxkit#35.
     @Test func `A server that is not there is asked at a bounded rate (M06)`() async throws {
         var configuration = try await TestServer.shared().configuration(database: "postgres")
         configuration.port = 1

@@ -20,6 +20,7 @@ struct ListenTests {
         }
     }
 
+    /// M08: taskforcesh/bullmq#4729, iopsystems/durable#66.
     @Test func `A killed session is told of, and listening begins again before the reader rereads (M08)`() async throws
     {
         try await withDatabase("CREATE TABLE a (n int)") { client in
@@ -53,6 +54,7 @@ struct ListenTests {
         }
     }
 
+    /// M08: timgit/pg-boss#851, graphile/worker#541.
     @Test func `A session that hangs without a word is noticed by the probe (M08)`() async throws {
         try await withDatabase { client in
             var frozen: pid_t?

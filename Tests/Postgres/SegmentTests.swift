@@ -13,6 +13,7 @@ struct SegmentTests {
         }
     }
 
+    /// M26: sysown/proxysql#5118, nikita-volkov/hasql#311. Where the Sync stands decides what is atomic.
     @Test func `Business row and outbox row stand or fall together (M26)`() async throws {
         try await withDatabase("CREATE TABLE a (n int PRIMARY KEY); CREATE TABLE b (n int PRIMARY KEY)") { client in
             try await client.segment(["INSERT INTO b VALUES (1)"])

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Postgres
 
-/// Every event in every state: nothing that a network can bring about may trap (M32).
+/// Every event in every state: nothing that a network can bring about may trap.
+/// M32: vapor/postgres-nio#347, vapor/postgres-nio#374, vapor/postgres-nio#601.
 @Suite("States")
 struct StateTests {
     static let slotStates: [SlotState] = [

@@ -56,6 +56,7 @@ struct TransactionTests {
         }
     }
 
+    /// M26: psycopg/psycopg#266.
     @Test func `A connection in an aborted transaction never reaches the next caller (M26)`() async throws {
         try await withDatabase(Self.table, shared: 0, exclusive: 1) { client in
             for round in 0..<5 {

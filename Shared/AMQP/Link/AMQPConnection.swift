@@ -37,6 +37,8 @@ final class AMQPConnection {
     var opening: Completion<Void>?
     var closing: [() -> Void] = []
     private(set) var end: AMQPError?
+    /// The broker reads nothing from here, so it answers nothing either.
+    private(set) var isBlocked = false
 
     private var outgoing = ByteBuffer()
     private var flushIsDue = false
@@ -121,8 +123,14 @@ final class AMQPConnection {
         case .opened:
             startTicking()
             opening.take()?(.success(()))
-        case .blocked(let reason): events?.blocked(reason)
-        case .unblocked: events?.blocked(nil)
+        case .blocked(let reason):
+            isBlocked = true
+            events?.blocked(reason)
+            releaseQuestions()
+        case .unblocked:
+            isBlocked = false
+            for channel in channels.values { channel.postpone(to: .now() + answerTimeout) }
+            events?.blocked(nil)
         case .sendCloseOKAndEnd(let error):
             try write(.connectionCloseOK)
             flush()
@@ -229,7 +237,8 @@ final class AMQPConnection {
         if now - lastRead > heartbeat * 2 - interval {
             return fail(AMQPError(.silence, "nothing was heard for two heartbeats of \(agreement.heartbeat) s"))
         }
-        if channels.values.contains(where: { $0.isOverdue(at: now) }) {
+        // An alarm may last for hours, and answers come only behind it.
+        if !isBlocked, channels.values.contains(where: { $0.isOverdue(at: now) }) {
             return fail(AMQPError(.timeout, "the broker did not answer in time"))
         }
         events?.tick(now)
@@ -297,6 +306,14 @@ final class AMQPConnection {
         channel.failWaiting(AMQPError(.channelClosed, "channel closed by this side"))
         channel.closeDeadline = .now() + answerTimeout
         do throws(AMQPError) { try write(.channelClose(code: 200, text: "bye"), on: number) } catch { fail(error) }
+    }
+
+    /// Nobody waits for the end of an alarm. A channel that was being opened has no owner then, and is closed again.
+    private func releaseQuestions() {
+        for channel in channels.values.sorted(by: { $0.number < $1.number }) {
+            channel.releaseWaiting(.blocked)
+            if channel.machine.state == .opening { closeChannel(channel.number) {} }
+        }
     }
 
     private var notConnected: AMQPError { AMQPError(.notConnected, "there is no connection to the broker") }

@@ -24,6 +24,17 @@ final class LinkedChannel {
 
         mutating func pop() -> AMQPConnection.Completion<InboundMethod>? { queue.popFirst()?.completion }
 
+        /// Takes whom to tell, and keeps their places: the answers still come, in this order.
+        mutating func takeCompletions() -> [AMQPConnection.Completion<InboundMethod>] {
+            let completions = queue.map { $0.completion }
+            for index in queue.indices { queue[index].completion = { _ in } }
+            return completions
+        }
+
+        mutating func postpone(to deadline: NIODeadline) {
+            for index in queue.indices { queue[index].deadline = deadline }
+        }
+
         var oldest: NIODeadline? { queue.first?.deadline }
     }
 
@@ -49,6 +60,16 @@ final class LinkedChannel {
 
     func failWaiting(_ error: AMQPError) {
         while let completion = waiting.pop() { completion(.failure(error)) }
+    }
+
+    /// The answers are far off: whoever waits is told so, and they will be nobody's.
+    func releaseWaiting(_ error: AMQPError) {
+        for completion in waiting.takeCompletions() { completion(.failure(error)) }
+    }
+
+    func postpone(to deadline: NIODeadline) {
+        waiting.postpone(to: deadline)
+        if closeDeadline != nil { closeDeadline = deadline }
     }
 
     func ended(_ error: AMQPError) {

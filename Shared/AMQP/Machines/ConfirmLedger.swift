@@ -14,9 +14,12 @@ struct ConfirmLedger<Waiter> {
         var exchange: String
         var routingKey: String
         var bytes: Int
+        /// Until when its waiter waits, the time in line included.
         var deadline: NIODeadline
+        /// Until when the broker must have spoken, counted from the moment it was sent.
+        var confirmBy: NIODeadline
         var refusal: String?
-        /// Its time was up, and `expire` has said so.
+        /// The broker's time was up, and `expire` has said so.
         var isOverdue = false
     }
 
@@ -83,7 +86,7 @@ struct ConfirmLedger<Waiter> {
 
     struct Expired {
         var waiters: [Waiter] = []
-        /// Some publish has become overdue, be it that its waiter had given up before.
+        /// The broker has become late with some publish, be it that its waiter had given up before.
         var isAny = false
     }
 
@@ -91,11 +94,15 @@ struct ConfirmLedger<Waiter> {
     mutating func expire(at now: NIODeadline) -> Expired {
         var expired = Expired()
         for index in entries.indices {
-            guard let entry = entries[index], !entry.isOverdue, entry.deadline <= now else { continue }
-            expired.isAny = true
-            if let waiter = entry.waiter { expired.waiters.append(waiter) }
-            entries[index]?.waiter = nil
-            entries[index]?.isOverdue = true
+            guard let entry = entries[index] else { continue }
+            if let waiter = entry.waiter, entry.deadline <= now {
+                expired.waiters.append(waiter)
+                entries[index]?.waiter = nil
+            }
+            if !entry.isOverdue, entry.confirmBy <= now {
+                expired.isAny = true
+                entries[index]?.isOverdue = true
+            }
         }
         return expired
     }

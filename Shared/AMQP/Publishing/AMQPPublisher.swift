@@ -84,7 +84,8 @@ public final class AMQPPublisher: Service {
 
     /// Declares the topology again, on a channel of its own. Declaring what exists changes nothing.
     ///
-    /// - Throws: ``AMQPError``; of kind `topologyMismatch` if the broker has something else under one of the names.
+    /// - Throws: ``AMQPError``; of kind `topologyMismatch` if the broker has something else under one of the names, of
+    ///   kind `blocked`, at once, while an alarm lasts.
     public func declareTopology() async throws {
         try await core.declareTopology()
     }
@@ -92,7 +93,8 @@ public final class AMQPPublisher: Service {
     /// How many messages of the queue wait to be delivered, and how long the broker took to say so. An overloaded broker
     /// may say 0 after a while without having looked, so a late 0 proves nothing.
     ///
-    /// - Throws: ``AMQPError``; of kind `channelClosedByPeer(code: 404)` if there is no such queue.
+    /// - Throws: ``AMQPError``; of kind `channelClosedByPeer(code: 404)` if there is no such queue, of kind `blocked`, at
+    ///   once, while an alarm lasts.
     public func readyCount(queue: String) async throws -> (count: Int, answeredIn: Duration) {
         try await core.readyCount(queue: queue)
     }

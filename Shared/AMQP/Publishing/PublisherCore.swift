@@ -31,6 +31,8 @@ actor PublisherCore {
 
     /// Body bytes in flight above which messages wait although the window has room.
     private static let maxUnconfirmedBytes = 32 << 20
+    /// A message that was sent within this time has not stood in line.
+    private static let straightThrough = TimeAmount.milliseconds(100)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
 
@@ -293,11 +295,15 @@ actor PublisherCore {
         } catch {
             return resolve([(submission, .refused(reason: error.reason))])
         }
+        // Time in line is none of the broker's. Where there was none, waiter and channel give up together.
+        let now = NIODeadline.now()
+        let hasWaited = now - submission.submitted > Self.straightThrough
         ledger.sent(
             ConfirmLedger.Entry(
                 waiter: submission, submission: submission.id, messageID: properties.returnKey,
                 exchange: submission.exchange, routingKey: submission.routingKey, bytes: submission.body.count,
-                deadline: submission.submitted + connection.answerTimeout))
+                deadline: submission.submitted + connection.answerTimeout,
+                confirmBy: (hasWaited ? now : submission.submitted) + connection.answerTimeout))
     }
 
     private func abandonNow(_ id: UInt64) {
@@ -344,6 +350,8 @@ actor PublisherCore {
         guard let connection, connection.isOpen else {
             throw AMQPError(.notConnected, "there is no connection to the broker")
         }
+        // It would be answered after the alarm, and count as overdue long before.
+        guard !connection.isBlocked else { throw .blocked }
         return connection
     }
 }

@@ -38,6 +38,8 @@ struct SideChannels {
         }
         // Two first questions at once both open a channel; the later one stays unused but for its own question.
         if slot.number == nil { slot.number = number }
+        // The alarm may have come in the same breath as the channel.
+        guard !connection.isBlocked else { throw .blocked }
         return number
     }
 }

@@ -25,6 +25,8 @@ public struct AMQPError: Error, Sendable, Hashable, CustomStringConvertible {
         case timeout
         /// There is no connection at the moment.
         case notConnected
+        /// The broker is under an alarm and reads nothing from this connection.
+        case blocked
     }
 
     public var kind: Kind
@@ -36,6 +38,8 @@ public struct AMQPError: Error, Sendable, Hashable, CustomStringConvertible {
         self.kind = kind
         self.reason = reason
     }
+
+    static let blocked = AMQPError(.blocked, "the broker is under an alarm and reads nothing from this connection")
 
     static func violation(_ reason: String) -> AMQPError { AMQPError(.protocolViolation, reason) }
 }

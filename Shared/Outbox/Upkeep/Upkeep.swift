@@ -29,7 +29,7 @@ struct Upkeep: Service {
             }
             group.addTask {
                 await Pause.every(.seconds(10)) {
-                    guard lanePublisher.state.isConnected else { return }
+                    guard lanePublisher.state.isConnected, !lanePublisher.state.isBlocked else { return }
                     do {
                         try await lanePublisher.declareTopology()
                     } catch {

@@ -150,6 +150,7 @@ extension BrokerTests {
             try await BrokerFixture.shared.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
         }
 
+        /// M30: nsweeting/rabbit#102. Cancelled first, then what is in hand is finished.
         @Test func aGracefulStopFinishesWhatIsInHandAndReturnsTheRest() async throws {
             try await BrokerFixture.shared.start()
             let place = Place()
@@ -175,6 +176,7 @@ extension BrokerTests {
             }
         }
 
+        /// M30: MassTransit/MassTransit#1478. The transport closed before everything was sent.
         @Test func aGracefulStopOfAPublisherWaitsForItsConfirms() async throws {
             try await BrokerFixture.shared.start()
             let place = Place()

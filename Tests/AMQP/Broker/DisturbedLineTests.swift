@@ -126,6 +126,7 @@ extension BrokerTests {
             try await group.shutdownGracefully()
         }
 
+        /// M28: rabbitmq/rabbitmq-server#13384.
         @Test("however the line cuts the stream, the messages are the same", arguments: [1, 3, 7, 8, 1000])
         func cutsDoNotMatter(cut: Int) async throws {
             try await BrokerFixture.shared.start()

@@ -54,9 +54,9 @@ final class FrameProxy: Sendable {
 
     func judge(_ judge: @escaping Judge) { self.judge.withLockedValue { $0 = judge } }
 
-    /// Lets go what is held.
-    func release() {
-        judge { _ in .pass }
+    /// Lets go what is held; what comes behind it is judged anew.
+    func release(judging judge: @escaping Judge = { _ in .pass }) {
+        self.judge(judge)
         for leg in legs.withLockedValue({ $0 }) {
             leg.eventLoop.execute { leg.value.release() }
         }

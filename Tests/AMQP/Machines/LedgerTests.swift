@@ -10,7 +10,8 @@ import Testing
             ledger.sent(
                 .init(
                     waiter: id, submission: UInt64(index + 1), messageID: id, exchange: "e", routingKey: "k", bytes: 10,
-                    deadline: .uptimeNanoseconds(UInt64(index + 1))))
+                    deadline: .uptimeNanoseconds(UInt64(index + 1)),
+                    confirmBy: .uptimeNanoseconds(UInt64(index + 1))))
         }
         return ledger
     }
@@ -79,6 +80,20 @@ import Testing
         let expired = ledger.expire(at: .uptimeNanoseconds(2))
         #expect(expired.isAny && expired.waiters == [])
         #expect(ledger.expire(at: .uptimeNanoseconds(3)).isAny == false)
+    }
+
+    @Test func aWaiterWhoStoodInLineForLongIsNotTheBrokersFault() {
+        var ledger = ConfirmLedger<String>()
+        ledger.sent(
+            .init(
+                waiter: "a", submission: 1, messageID: "a", exchange: "e", routingKey: "k", bytes: 10,
+                deadline: .uptimeNanoseconds(2), confirmBy: .uptimeNanoseconds(5)))
+        let impatient = ledger.expire(at: .uptimeNanoseconds(2))
+        #expect(impatient.waiters == ["a"] && !impatient.isAny)
+        #expect(ledger.expire(at: .uptimeNanoseconds(4)).isAny == false)
+        let overdue = ledger.expire(at: .uptimeNanoseconds(5))
+        #expect(overdue.waiters == [] && overdue.isAny)
+        #expect(ledger.expire(at: .uptimeNanoseconds(6)).isAny == false)
     }
 
     @Test func aNegativeConfirmIsARefusal() {
