@@ -2,7 +2,6 @@ public import Hummingbird
 import Logging
 import Model
 import NIOCore
-import NIOPosix
 import Outbox
 import Rules
 public import ServiceKit
@@ -25,14 +24,14 @@ public struct NotificationService: Sendable {
         self.keys = NotificationKeys(master: settings.masterKey)
         self.announcer = NoticeAnnouncer(sources: context.sources)
         self.maker = NoticeMaker(sources: context.sources, terms: settings.terms)
-        // Look-ups of names block; two threads, made when the first is needed.
-        let threads = NIOThreadPool(numberOfThreads: 2)
-        threads.start()
-        let addresses = OutgoingAddresses(listed: context.configuration.webhookPrivateHosts, threads: threads)
+        let listed = context.configuration.webhookPrivateHosts
         let keys = keys
+        // Each lane looks names up by itself.
         func channels(_ loop: any EventLoopGroup) -> Channels {
             Channels(
-                keys: keys, webhook: Webhook(eventLoops: loop, addresses: addresses),
+                keys: keys,
+                webhook: Webhook(
+                    eventLoops: loop, addresses: OutgoingAddresses(listed: listed, lookUps: NameLookUps())),
                 mail: SMTP(server: context.configuration.smtp, eventLoops: loop))
         }
         self.laneChannels = channels(context.laneEventLoop)
@@ -53,6 +52,7 @@ public struct NotificationService: Sendable {
             limiter: RateLimiter(rate: 5, burst: 60)
         ).register(on: router, in: &document)
         OfficeRoutes(database: context.http, sources: context.sources).register(on: router, in: &document)
+        RecipientRoutes(database: context.http, sources: context.sources).register(on: router, in: &document)
         ChannelRoutes(database: context.http, sources: context.sources, channels: routineChannels)
             .register(on: router, in: &document)
         return (router, document)

@@ -22,6 +22,7 @@ struct PlanTests {
             let caseID = Case.ID(
                 try await city.one("SELECT case_id FROM notification.notice WHERE notice_id = '\(notice)'"))
             let districts = [Self.district.rawValue]
+            let person = Recipient.ID(BigCity.id("8", 13))
             func list(_ change: (inout NoticeViews.Filter) -> Void = { _ in }) -> SQL {
                 var filter = NoticeViews.Filter(districts: districts)
                 change(&filter)
@@ -35,12 +36,16 @@ struct PlanTests {
                     NoticeViews.list(.init(districts: districts), before: notice.rawValue, limit: 50),
                     NoticeStore.lock(notice),
                     NoticeStore.acknowledge(notice, by: "test", name: "Test", at: city.stage.context.sources.now()),
-                    NoticeStore.calm(case: caseID), NoticeStore.findLink("kid-0000000000000123"),
+                    NoticeStore.calm(case: caseID, upTo: 1), NoticeStore.findLink("kid-0000000000000123"),
                     OfficeStore.offices(of: Account.ID(BigCity.id("a", 13))),
                     OfficeStore.list(districts: districts, after: nil, limit: 50),
                     OfficeStore.channels(districts: districts, after: nil, limit: 50),
-                    OfficeStore.channel(BigCity.id("9", 13)), OfficeStore.recipient(Recipient.ID(BigCity.id("8", 13))),
-                ] + NoticeViews.one(notice, districts: districts, offices: nil)
+                    OfficeStore.channel(BigCity.id("9", 13)), OfficeStore.recipient(person),
+                    ChannelStore.lock(BigCity.id("9", 13)), ChannelStore.takeBack(from: BigCity.id("9", 13)),
+                    RecipientStore.list(of: Office.ID(Self.office), after: nil, limit: 50),
+                    RecipientStore.update(person, of: Office.ID(Self.office), version: 1, .init(active: false)),
+                ] + RecipientStore.takeBack(from: person)
+                + NoticeViews.one(notice, districts: districts, offices: nil)
                 + NoticeViews.one(notice, districts: districts, offices: [Self.office])
             let http = city.stage.context.http
             try expectGoodPlans(

@@ -1,6 +1,5 @@
 import FoundationEssentials
 import Glibc
-import NIOPosix
 
 /// Which addresses a request to the outside may go to: public ones, and the private ones that an administrator listed.
 struct OutgoingAddresses: Sendable {
@@ -8,58 +7,29 @@ struct OutgoingAddresses: Sendable {
         case allowed(String)
         case forbidden
         case unknown
+        /// No answer in time.
+        case late
     }
 
     /// `host:port` of private addresses that are allowed all the same.
     let listed: Set<String>
-    /// Look-ups block, so they have a thread of their own.
-    let threads: NIOThreadPool
+    let lookUps: NameLookUps
 
-    init(listed: [String], threads: NIOThreadPool) {
+    init(listed: [String], lookUps: NameLookUps) {
         self.listed = Set(listed)
-        self.threads = threads
+        self.lookUps = lookUps
     }
 
     /// The first address that may be connected to. One that is forbidden among several makes all of them forbidden: a
     /// name that answers with both is up to something.
-    func resolve(_ host: String, port: Int) async -> Answer {
-        let found: [[UInt8]]
-        do {
-            found = try await threads.runIfActive { Self.lookUp(host) }
-        } catch {
-            return .unknown
+    func resolve(_ host: String, port: Int, within time: Duration) async -> Answer {
+        switch await lookUps.addresses(of: host, within: time) {
+        case .unknown: return .unknown
+        case .late: return .late
+        case .found(let first, let all):
+            if all.contains(where: Self.isPrivate), !listed.contains("\(host):\(port)") { return .forbidden }
+            return .allowed(Self.text(first))
         }
-        guard let first = found.first else { return .unknown }
-        if found.contains(where: Self.isPrivate), !listed.contains("\(host):\(port)") { return .forbidden }
-        return .allowed(Self.text(first))
-    }
-
-    private static func lookUp(_ host: String) -> [[UInt8]] {
-        var hints = addrinfo()
-        hints.ai_family = AF_UNSPEC
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
-        defer { freeaddrinfo(list) }
-        var found: [[UInt8]] = []
-        var entry = list
-        while let current = entry {
-            if let address = current.pointee.ai_addr {
-                switch current.pointee.ai_family {
-                case AF_INET:
-                    address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
-                        found.append(withUnsafeBytes(of: pointer.pointee.sin_addr) { Array($0) })
-                    }
-                case AF_INET6:
-                    address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
-                        found.append(withUnsafeBytes(of: pointer.pointee.sin6_addr) { Array($0) })
-                    }
-                default: break
-                }
-            }
-            entry = current.pointee.ai_next
-        }
-        return found
     }
 
     /// Everything that is not the public internet: IANA's special-purpose registries for IPv4 and IPv6.

@@ -9,8 +9,10 @@ import NIOPosix
 struct Webhook: Sendable {
     let eventLoops: any EventLoopGroup
     let addresses: OutgoingAddresses
-    /// Whole requests, from look-up to the end of the answer.
+    /// From the look-up of the name to the head of the answer.
     var timeout: Duration = .seconds(10)
+    /// For what follows the head, which is of no interest.
+    var patience: Duration = .seconds(1)
 
     func send(_ message: Message, to url: String, secrets: [String], now: Timestamp) async -> SendOutcome {
         let id = Identifier<Message>(message.id).description
@@ -24,10 +26,12 @@ struct Webhook: Sendable {
 
         // The name is resolved here, checked, and pinned: what is connected to is what was checked.
         let address: String
-        switch await addresses.resolve(target.host, port: target.port) {
+        let end = ContinuousClock.now + timeout
+        switch await addresses.resolve(target.host, port: target.port, within: timeout) {
         case .allowed(let found): address = found
         case .forbidden: return .refused(detail: "the address is private or local", retryAfter: nil, isFinal: true)
         case .unknown: return .notSent(detail: "the name does not resolve")
+        case .late: return .notSent(detail: "the name was not looked up in time")
         }
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
@@ -36,13 +40,16 @@ struct Webhook: Sendable {
         configuration.decompression = .disabled
         configuration.connectionPool = .init(idleTimeout: .seconds(1))
         let client = HTTPClient(eventLoopGroupProvider: .shared(eventLoops), configuration: configuration)
-        let outcome = await request(message, url, id: id, seconds: seconds, signature: signature, client: client)
+        let time = end - ContinuousClock.now
+        let outcome = await request(
+            message, url, id: id, seconds: seconds, signature: signature, within: time, client: client)
         try? await client.shutdown()
         return outcome
     }
 
     private func request(
-        _ message: Message, _ url: String, id: String, seconds: Int64, signature: String, client: HTTPClient
+        _ message: Message, _ url: String, id: String, seconds: Int64, signature: String, within time: Duration,
+        client: HTTPClient
     ) async -> SendOutcome {
         var request = HTTPClientRequest(url: url)
         request.method = .POST
@@ -52,10 +59,8 @@ struct Webhook: Sendable {
         ]
         request.body = .bytes(ByteBuffer(bytes: message.payload))
         do {
-            let response = try await client.execute(
-                request, timeout: .nanoseconds(timeout.components.seconds * 1_000_000_000))
-            // The body is of no interest; a little is read so that the connection ends in order.
-            _ = try? await response.body.collect(upTo: 4_096)
+            let response = try await client.execute(request, timeout: TimeAmount(time))
+            await skim(response.body)
             let code = Int(response.status.code)
             let retryAfter = response.headers.first(name: "retry-after").flatMap { Int($0) }.map {
                 Duration.seconds($0)
@@ -76,6 +81,19 @@ struct Webhook: Sendable {
             return .notSent(detail: "connection refused")
         } catch {
             return .unknown(detail: "\(type(of: error))")
+        }
+    }
+}
+
+extension Webhook {
+    /// The body is of no interest; a little is read so that the connection ends in order, and no longer than our patience
+    /// lasts: the client's own time ends with the head, and a body can come byte by byte for ever.
+    private func skim(_ body: HTTPClientResponse.Body) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try? await body.collect(upTo: 4_096) }
+            group.addTask { _ = try? await Task.sleep(for: patience) }
+            _ = await group.next()
+            group.cancelAll()
         }
     }
 }

@@ -49,6 +49,17 @@ struct ChannelRoutes: Sendable {
             Operation(
                 .patch, "/v1/channels/{id}", "Switch a channel on or off, or rotate its secret",
                 access: .roles(.admin),
+                description: """
+                    Off: what waits for the channel is withdrawn. While the secret before signs too, another rotation is \
+                    409 `rotating`: the receiver may know no other secret yet.
+                    """,
+                parameters: [
+                    Operation.Parameter(
+                        "Idempotency-Key", .string(minLength: 8, maxLength: 200, pattern: "^[\\x21-\\x7E]{8,200}$"),
+                        in: .header,
+                        "Sent again with the same key it is answered the same, so that a lost secret can be had again."
+                    )
+                ],
                 body: .json(
                     .object([
                         .init("active", .boolean, required: false),
@@ -184,23 +195,49 @@ struct ChannelRoutes: Sendable {
     private func change(_ request: Request, _ context: APIContext) async throws -> Response {
         try context.require(.admin)
         let id: Identifier<Message> = try context.pathID("id")
-        let input: ChannelChange = try await request.json(limit: 4_096)
+        let body = try await request.jsonBody(limit: 4_096)
+        let input: ChannelChange = try body.decode()
         let version = try request.ifMatch()
-        guard let row = try await database.query(OfficeStore.channel(id.rawValue), scope: context.scope).first else {
-            throw Problem.notFound
+        guard request.headers[.idempotencyKey] != nil else {
+            return try await change(id, input, version: version, key: nil, scope: context.scope)
         }
-        let isWebhook = try row.decode("kind", as: ChannelKind.self) == .webhook
-        let secret = input.rotates == true && isWebhook ? newSecret() : nil
-        let changed = try await database.query(
-            OfficeStore.rotate(
-                id.rawValue, version: version, secret: try secret.map(channels.keys.seal), active: input.active),
-            scope: context.scope)
-        guard let new = try changed.first?.decode("version", as: Int.self) else {
-            throw Problem.preconditionFailed(current: try row.decode("version", as: Int.self))
+        let key = try Idempotency.read(request, context, body: body.bytes)
+        return try await Idempotency.once(key, using: database) {
+            try await change(id, input, version: version, key: key, scope: context.scope)
         }
-        return try .json(
-            .ok, headers: .version(new),
-            JSONValue.object(["id": .string(id.description), "secret": secret.map(JSONValue.string) ?? .null]))
+    }
+
+    private func change(
+        _ id: Identifier<Message>, _ input: ChannelChange, version: Int, key: IdempotencyKey?, scope: DistrictScope
+    ) async throws -> Response {
+        let new = newSecret()
+        let answer: StoredResponse = try await database.transaction(scope: scope) { transaction in
+            let answers = try await transaction.send((key.map { [$0.claim] } ?? []) + [ChannelStore.lock(id.rawValue)])
+            guard let row = answers[answers.count - 1].first else { throw Problem.notFound }
+            let current = try row.decode("version", as: Int.self)
+            guard current == version else { throw Problem.preconditionFailed(current: current) }
+            let isWebhook = try row.decode("kind", as: ChannelKind.self) == .webhook
+            let secret = input.rotates == true && isWebhook ? new : nil
+            if secret != nil, let until = try row.decode("rotating_until", as: Timestamp?.self) {
+                throw Problem.conflict(
+                    code: "rotating", "The secret before signs too until \(until); it can be rotated again after that.",
+                    zh: "旧密钥在 \(until) 之前仍然有效，此后方可再次更换。")
+            }
+            let answer = try StoredResponse(
+                .ok, headers: .version(current + 1),
+                json: JSONValue.object([
+                    "id": .string(id.description), "secret": secret.map(JSONValue.string) ?? .null,
+                ]))
+            var writes = [
+                ChannelStore.change(
+                    id.rawValue, secret: try secret.map(channels.keys.seal), active: input.active)
+            ]
+            if input.active == false { writes.append(ChannelStore.takeBack(from: id.rawValue)) }
+            if let key { writes.append(try key.complete(answer)) }
+            try await transaction.commit(writes)
+            return answer
+        }
+        return answer.response
     }
 
     private struct Nothing: Decodable {}

@@ -24,6 +24,10 @@ struct LinkRoutes: Sendable {
             .init("token", .text(1...200), "What stands behind # in the link."),
         ]
         let kid = Operation.Parameter.path("kid", .string(minLength: 1, maxLength: 64))
+        let ended: [Operation.Answer] = [
+            .init(.notFound, "No such link, or a wrong token.", problem),
+            .init(.gone, "Expired or withdrawn.", problem),
+        ]
         document.define("LinkView", .object(NoticeSchema.fields + NoticeSchema.detail))
         router.add(
             &document,
@@ -35,7 +39,7 @@ struct LinkRoutes: Sendable {
             &document,
             Operation(
                 .post, "/a/view", "The notice of a link", access: .anyone, tag: "links", body: .json(.object(token)),
-                answers: [.ok(.reference("LinkView")), .init(.gone, "Expired or withdrawn.", problem)])
+                answers: [.ok(.reference("LinkView"))] + ended)
         ) { request, context in try await view(request, context) }
         router.add(
             &document,
@@ -43,7 +47,7 @@ struct LinkRoutes: Sendable {
                 .post, "/a/acknowledge", "Acknowledge by a link", access: .anyone, tag: "links",
                 description: "Needs the name of the person who acknowledges; nothing that only follows links has one.",
                 body: .json(.object(token + [.init("name", .text(1...120))])),
-                answers: [.ok(NoticeSchema.acknowledged), .init(.gone, "Expired or withdrawn.", problem)])
+                answers: [.ok(NoticeSchema.acknowledged)] + ended)
         ) { request, context in try await acknowledge(request, context) }
         router.add(
             &document,
@@ -51,7 +55,7 @@ struct LinkRoutes: Sendable {
                 .post, "/a/comments", "Comment by a link", access: .anyone, tag: "links",
                 description: "Sent again with the same key it is stored once; the page makes a key for each comment.",
                 body: .json(.object(token + [.init("name", .text(1...120)), .init("body", .text(1...2_000))])),
-                answers: [.created(NoticeSchema.commented), .init(.gone, "Expired or withdrawn.", problem)],
+                answers: [.created(NoticeSchema.commented)] + ended,
                 idempotent: true)
         ) { request, context in try await comment(request, context) }
     }
@@ -94,8 +98,9 @@ struct LinkRoutes: Sendable {
         guard keys.isValid(token, for: link) else { throw Problem.notFound }
         if try row.decode("withdrawn_at", as: Timestamp?.self) != nil {
             throw Problem(
-                .gone, code: "link_withdrawn", "This notice is over: its case was closed, merged or lowered.",
-                zh: "该通知已解除：案件已结案、合并或不再紧急。")
+                .gone, code: "link_withdrawn",
+                "This link has ended: its case was closed, merged or lowered, or you are not on duty any more.",
+                zh: "该链接已失效：案件已结案、合并或不再紧急，或您已不在值班。")
         }
         if link.expiresAt <= sources.now() {
             throw Problem(
@@ -121,11 +126,9 @@ struct LinkRoutes: Sendable {
         try check.finish()
         let opened = try await open(kid: input.kid, token: input.token, context)
         let person = Acknowledging.Person(actor: "recipient:\(opened.link.recipient)", name: input.name)
-        guard
-            let answer = try await acknowledging.acknowledge(
-                opened.link.notice, by: person, scope: .districts([opened.district]), key: nil,
-                answer: NoticeSchema.answer, allowed: { _ in })
-        else { throw Problem.notFound }
+        let answer = try await acknowledging.acknowledge(
+            opened.link.notice, by: person, scope: .districts([opened.district]), key: nil,
+            answer: NoticeSchema.answer, allowed: { _ in })
         return answer.response
     }
 
@@ -140,11 +143,9 @@ struct LinkRoutes: Sendable {
         let key = try Idempotency.read(request, context, link: opened.link.kid, body: json.bytes)
         let person = Acknowledging.Person(actor: "recipient:\(opened.link.recipient)", name: input.name)
         return try await Idempotency.once(key, using: database) {
-            guard
-                let answer = try await acknowledging.comment(
-                    opened.link.notice, body: input.body, by: person, scope: .districts([opened.district]), key: key,
-                    allowed: { _ in })
-            else { throw Problem.notFound }
+            let answer = try await acknowledging.comment(
+                opened.link.notice, body: input.body, by: person, scope: .districts([opened.district]), key: key,
+                allowed: { _ in })
             return answer.response
         }
     }

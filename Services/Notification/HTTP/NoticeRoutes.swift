@@ -95,11 +95,9 @@ struct NoticeRoutes: Sendable {
         let key = try Idempotency.read(request, context, body: body.bytes)
         let person = Acknowledging.Person(actor: "account:\(claims.sub)", name: claims.name)
         return try await Idempotency.once(key, using: database) {
-            guard
-                let answer = try await acknowledging.acknowledge(
-                    id, by: person, scope: context.scope, key: key, answer: NoticeSchema.answer,
-                    allowed: { try Self.require($0, offices, context) })
-            else { throw Problem.notFound }
+            let answer = try await acknowledging.acknowledge(
+                id, by: person, scope: context.scope, key: key, answer: NoticeSchema.answer,
+                allowed: { try Self.require($0, offices, context) })
             return answer.response
         }
     }
@@ -116,11 +114,9 @@ struct NoticeRoutes: Sendable {
         let key = try Idempotency.read(request, context, body: body.bytes)
         let person = Acknowledging.Person(actor: "account:\(claims.sub)", name: claims.name)
         return try await Idempotency.once(key, using: database) {
-            guard
-                let answer = try await acknowledging.comment(
-                    id, body: input.body, by: person, scope: context.scope, key: key,
-                    allowed: { try Self.require($0, offices, context) })
-            else { throw Problem.notFound }
+            let answer = try await acknowledging.comment(
+                id, body: input.body, by: person, scope: context.scope, key: key,
+                allowed: { try Self.require($0, offices, context) })
             return answer.response
         }
     }

@@ -6,7 +6,7 @@ import Outbox
 import Postgres
 import ServiceKit
 
-/// `/v1/offices`: street offices and who is on duty in them.
+/// `/v1/offices`: street offices, each with who is on duty in it.
 struct OfficeRoutes: Sendable {
     let database: PostgresClient
     let sources: Sources
@@ -19,14 +19,7 @@ struct OfficeRoutes: Sendable {
                 .init("id", .uuid), .init("district_id", .uuid), .init("street_id", .nullable(.uuid)),
                 .init("name_zh", .string()), .init("name_en", .string()), .init("version", .integer(minimum: 1)),
                 .init("active", .boolean),
-                .init(
-                    "recipients",
-                    .array(
-                        of: .object([
-                            .init("id", .uuid), .init("level", .integer(1...2)), .init("name", .string()),
-                            .init("language", .words(["zh", "en"])), .init("account_id", .nullable(.uuid)),
-                            .init("active", .boolean),
-                        ]))),
+                .init("recipients", .array(of: .object(RecipientRoutes.fields))),
             ]))
         let created = Schema.object([.init("id", .uuid)])
         router.add(
@@ -57,17 +50,6 @@ struct OfficeRoutes: Sendable {
                         .init("active", .boolean, required: false),
                     ])), answers: [.ok(.reference("Office"), versioned: true)], conditional: true)
         ) { request, context in try await change(request, context) }
-        router.add(
-            &document,
-            Operation(
-                .post, "/v1/offices/{id}/recipients", "Put somebody on duty", access: .roles(.admin),
-                body: .json(
-                    .object([
-                        .init("level", .integer(1...2)), .init("name", name),
-                        .init("language", .words(["zh", "en"]), required: false),
-                        .init("account_id", .uuid, required: false, "Who signs in as this person."),
-                    ])), answers: [.created(created)], idempotent: true)
-        ) { request, context in try await addRecipient(request, context) }
     }
 
     // MARK: Looking
@@ -176,48 +158,5 @@ struct OfficeRoutes: Sendable {
         let current = try row.decode("version", as: Int.self)
         guard !answers[0].isEmpty else { throw Problem.preconditionFailed(current: current) }
         return try .json(.ok, headers: .version(current), try Self.item(row))
-    }
-
-    private struct NewRecipient: Decodable {
-        var level: Int
-        var name: String
-        var language: String?
-        var account: Account.ID?
-
-        enum CodingKeys: String, CodingKey {
-            case level, name, language
-            case account = "account_id"
-        }
-    }
-
-    private func addRecipient(_ request: Request, _ context: APIContext) async throws -> Response {
-        try context.require(.admin)
-        let office: Office.ID = try context.pathID("id")
-        let body = try await request.jsonBody(limit: 16_384)
-        let input: NewRecipient = try body.decode()
-        var check = Validation()
-        check.range("level", input.level, 1...2)
-        check.text("name", input.name, 1...120)
-        check.require(
-            ["zh", "en"].contains(input.language ?? "zh"), "language", code: "not_allowed", "zh or en is wanted.",
-            zh: "应为 zh 或 en。", allowed: ["zh", "en"])
-        try check.finish()
-        let key = try Idempotency.read(request, context, body: body.bytes)
-        guard let row = try await database.query(OfficeStore.one(office), scope: context.scope).first else {
-            throw Problem.notFound
-        }
-        let district: District.ID = try row.decode("district_id")
-        let id: Recipient.ID = sources.id()
-        let answer = try StoredResponse(.created, json: ["id": id.description])
-        return try await Idempotency.once(key, using: database) {
-            _ = try await database.segment(
-                [
-                    try key.claim(answer),
-                    OfficeStore.insertRecipient(
-                        id, office: office, district: district, level: input.level, name: input.name,
-                        language: input.language ?? "zh", account: input.account),
-                ], scope: context.scope)
-            return answer.response
-        }
     }
 }

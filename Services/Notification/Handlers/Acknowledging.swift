@@ -18,15 +18,15 @@ struct Acknowledging: Sendable {
         var name: String
     }
 
-    /// Acknowledges. A second time changes nothing and answers the same.
-    /// - Returns: the notice as it is then; nil if there is none in scope.
+    /// Acknowledges. A second time changes nothing and answers the same. Throws a `Problem` (404) if there is no such
+    /// notice in scope: from inside the transaction, so that the key is not taken by what has no answer.
     func acknowledge(
         _ id: Notice.ID, by person: Person, scope: DistrictScope, key: IdempotencyKey?,
         answer: @Sendable (NoticeRecord) throws -> StoredResponse, allowed: @Sendable (NoticeRecord) throws -> Void
-    ) async throws -> StoredResponse? {
-        let result: (StoredResponse, [Announcement])? = try await database.transaction(scope: scope) { transaction in
+    ) async throws -> StoredResponse {
+        let result: (StoredResponse, [Announcement]) = try await database.transaction(scope: scope) { transaction in
             let answers = try await transaction.send((key.map { [$0.claim] } ?? []) + [NoticeStore.lock(id)])
-            guard let row = answers[answers.count - 1].first else { return nil }
+            guard let row = answers[answers.count - 1].first else { throw Problem.notFound }
             var notice = try NoticeRecord(row)
             try allowed(notice)
             guard notice.state != .acknowledged else {
@@ -35,6 +35,7 @@ struct Acknowledging: Sendable {
                 return (response, [])
             }
             let now = messaging.sources.now()
+            let calming = notice.calmsItsCase ? [NoticeStore.calm(case: notice.caseID, upTo: notice.round)] : []
             notice.state = .acknowledged
             notice.acknowledgedAt = now
             notice.version += 1
@@ -44,26 +45,23 @@ struct Acknowledging: Sendable {
             ]
             let response = try answer(notice)
             try await transaction.commit(
-                [
-                    NoticeStore.acknowledge(id, by: person.actor, name: person.name, at: now),
-                    NoticeStore.calm(case: notice.caseID),
-                ] + messaging.announce(announcements) + (try key.map { [try $0.complete(response)] } ?? []))
+                [NoticeStore.acknowledge(id, by: person.actor, name: person.name, at: now)] + calming
+                    + messaging.announce(announcements) + (try key.map { [try $0.complete(response)] } ?? []))
             return (response, announcements)
         }
-        guard let result else { return nil }
         messaging.committed(result.1)
         return result.0
     }
 
-    /// Adds a comment, once for its key.
+    /// Adds a comment, once for its key. Throws as `acknowledge` does.
     func comment(
         _ id: Notice.ID, body: String, by person: Person, scope: DistrictScope, key: IdempotencyKey,
         allowed: @Sendable (NoticeRecord) throws -> Void
-    ) async throws -> StoredResponse? {
+    ) async throws -> StoredResponse {
         let comment = messaging.sources.randomUUID(messaging.sources.now())
-        let result: (StoredResponse, [Announcement])? = try await database.transaction(scope: scope) { transaction in
+        let result: (StoredResponse, [Announcement]) = try await database.transaction(scope: scope) { transaction in
             let answers = try await transaction.send([key.claim, NoticeStore.lock(id)])
-            guard let row = answers[answers.count - 1].first else { return nil }
+            guard let row = answers[answers.count - 1].first else { throw Problem.notFound }
             let notice = try NoticeRecord(row)
             try allowed(notice)
             let announcements = [
@@ -78,8 +76,18 @@ struct Acknowledging: Sendable {
                 ] + messaging.announce(announcements) + [try key.complete(response)])
             return (response, announcements)
         }
-        guard let result else { return nil }
         messaging.committed(result.1)
         return result.0
+    }
+}
+
+extension NoticeRecord {
+    /// Whether acknowledging it says that the office knows of the emergency. Who clears an inbox of a routine notice, of
+    /// one that was taken back or of word that it is over says nothing about what burns now.
+    var calmsItsCase: Bool {
+        switch purpose {
+        case .emergency, .escalation: state != .withdrawn
+        case .routine, .stoodDown: false
+        }
     }
 }

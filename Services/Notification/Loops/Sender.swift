@@ -55,6 +55,9 @@ struct Sender: Service {
         var address: [UInt8]
         var secrets: [[UInt8]]
         var language: String
+        /// Nobody is written to who has gone off duty, nor by a channel that was switched off, even if the notice was made a
+        /// moment before. Nil: it goes out.
+        var reasonToKeep: String?
         var reason: String
         var link: Link?
         var notice: NoticeRecord
@@ -71,6 +74,11 @@ struct Sender: Service {
                 try row.decode("secret", as: [UInt8]?.self), try row.decode("previous_secret", as: [UInt8]?.self),
             ].compactMap(\.self)
             language = try row.decode("language")
+            if try !row.decode("on_duty", as: Bool.self) {
+                reasonToKeep = "the recipient is not on duty any more"
+            } else if try !row.decode("switched_on", as: Bool.self) {
+                reasonToKeep = "the channel is switched off"
+            }
             reason = try row.decode("reason")
             notice = try NoticeRecord(row)
             snapshot = try JSONB(row.decode("snapshot", as: String.self)).decode()
@@ -94,7 +102,7 @@ struct Sender: Service {
                 let now = messaging.sources.now()
                 var seen: Set<Notice.ID> = []
                 var announcements: [Announcement] = []
-                for delivery in claimed where delivery.notice.firstAttemptAt == nil {
+                for delivery in claimed where delivery.notice.firstAttemptAt == nil && delivery.reasonToKeep == nil {
                     guard seen.insert(delivery.notice.id).inserted else { continue }
                     var notice = delivery.notice
                     notice.firstAttemptAt = now
@@ -127,9 +135,13 @@ struct Sender: Service {
         let started = messaging.sources.now()
         let outcome: SendOutcome
         do {
-            outcome = await channels.send(
-                try await message(delivery), kind: delivery.kind, address: delivery.address, secrets: delivery.secrets,
-                now: started)
+            if let reason = delivery.reasonToKeep {
+                outcome = .refused(detail: reason, retryAfter: nil, isFinal: true)
+            } else {
+                outcome = await channels.send(
+                    try await message(delivery), kind: delivery.kind, address: delivery.address,
+                    secrets: delivery.secrets, now: started)
+            }
         } catch {
             outcome = .notSent(detail: "the message could not be made: \(type(of: error))")
         }

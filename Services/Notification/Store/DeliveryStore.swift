@@ -28,7 +28,8 @@ enum DeliveryStore {
         )
         SELECT t.delivery_id, t.attempt, t.kind, t.channel_id, c.address, c.secret,
                CASE WHEN c.previous_until > clock_timestamp() THEN c.previous_secret END AS previous_secret,
-               r.language, r.name AS recipient_name, l.kid, l.expires_at AS link_expires_at,
+               r.language, r.name AS recipient_name, r.active AS on_duty, c.active AS switched_on, l.kid,
+               l.expires_at AS link_expires_at,
                o.name_zh AS office_name_zh, o.name_en AS office_name_en, h.snapshot::text AS snapshot, n.reason,
                n.notice_id, n.case_id, n.district_id, n.street_id, n.office_id, n.recipient_id, n.emergency, n.purpose,
                n.round, n.state, n.version, n.created_at, n.first_attempt_at, n.acknowledged_at
@@ -101,6 +102,25 @@ enum DeliveryStore {
                               WHERE d.notice_id = n.notice_id AND d.state IN ('waiting', 'delivered'))
             """,
         ]
+    }
+
+    /// Takes back what waits for channels. A notice that can reach nobody now has failed, as dispatchers see; its time to
+    /// acknowledge goes on, so that the second level is told.
+    /// - Parameter channels: a query of their ids.
+    static func takeBack(from channels: SQL) -> SQL {
+        """
+        WITH taken AS (
+            UPDATE notification.delivery d SET state = 'withdrawn', lease = NULL
+            WHERE d.state = 'waiting' AND d.channel_id = ANY (ARRAY (\(channels)))
+            RETURNING d.notice_id, d.delivery_id
+        )
+        UPDATE notification.notice n SET state = 'failed', version = n.version + 1
+        WHERE n.notice_id = ANY (ARRAY (SELECT notice_id FROM taken)) AND n.state IN ('pending', 'attempted')
+          -- The statement sees its own deliveries as they were.
+          AND NOT EXISTS (SELECT FROM notification.delivery d
+                          WHERE d.notice_id = n.notice_id AND d.state IN ('waiting', 'delivered')
+                            AND d.delivery_id <> ALL (ARRAY (SELECT delivery_id FROM taken)))
+        """
     }
 
     /// Facts for a message: names of the places, and what the case is about.

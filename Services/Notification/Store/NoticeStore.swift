@@ -171,11 +171,12 @@ enum NoticeStore {
         """
     }
 
-    /// The other open notices of the same case need no answer any more.
-    static func calm(case id: Case.ID) -> SQL {
+    /// The other open notices of the same case need no answer any more; those of later rounds do, of which the one that
+    /// was acknowledged says nothing.
+    static func calm(case id: Case.ID, upTo round: Int) -> SQL {
         """
         UPDATE notification.notice SET escalate_at = NULL, version = version + 1
-        WHERE case_id = \(id) AND escalate_at IS NOT NULL
+        WHERE case_id = \(id) AND round <= \(round)::int AND escalate_at IS NOT NULL
         """
     }
 

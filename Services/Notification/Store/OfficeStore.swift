@@ -36,7 +36,8 @@ enum OfficeStore {
         SELECT o.office_id, o.district_id, o.street_id, o.name_zh, o.name_en, o.version, o.active,
                coalesce((SELECT jsonb_agg(jsonb_build_object(
                                     'id', r.recipient_id, 'level', r.level, 'name', r.name, 'language', r.language,
-                                    'account_id', r.account_id, 'active', r.active) ORDER BY r.level, r.recipient_id)
+                                    'account_id', r.account_id, 'active', r.active, 'version', r.version)
+                                    ORDER BY r.level, r.recipient_id)
                          FROM notification.recipient r WHERE r.office_id = o.office_id), '[]') AS recipients
         FROM notification.office o
         WHERE o.office_id <> sluice.city()
@@ -52,7 +53,8 @@ enum OfficeStore {
         SELECT o.office_id, o.district_id, o.street_id, o.name_zh, o.name_en, o.version, o.active,
                coalesce((SELECT jsonb_agg(jsonb_build_object(
                                     'id', r.recipient_id, 'level', r.level, 'name', r.name, 'language', r.language,
-                                    'account_id', r.account_id, 'active', r.active) ORDER BY r.level, r.recipient_id)
+                                    'account_id', r.account_id, 'active', r.active, 'version', r.version)
+                                    ORDER BY r.level, r.recipient_id)
                          FROM notification.recipient r WHERE r.office_id = o.office_id), '[]') AS recipients
         FROM notification.office o
         WHERE o.office_id = \(id)
@@ -76,16 +78,6 @@ enum OfficeStore {
             active = coalesce(\(active)::boolean, active), version = version + 1
         WHERE office_id = \(id) AND version = \(version)::bigint
         RETURNING version
-        """
-    }
-
-    static func insertRecipient(
-        _ id: Recipient.ID, office: Office.ID, district: District.ID, level: Int, name: String, language: String,
-        account: Account.ID?
-    ) -> SQL {
-        """
-        INSERT INTO notification.recipient (recipient_id, office_id, district_id, level, name, language, account_id)
-        VALUES (\(id), \(office), \(district), \(level)::smallint, \(name), \(language), \(account))
         """
     }
 
@@ -120,20 +112,6 @@ enum OfficeStore {
         SELECT c.channel_id, c.recipient_id, c.district_id, c.kind, c.active, c.version, c.address, c.secret,
                CASE WHEN c.previous_until > clock_timestamp() THEN c.previous_secret END AS previous_secret
         FROM notification.channel c WHERE c.channel_id = \(id)
-        """
-    }
-
-    /// A new secret; the one before signs beside it for a day.
-    static func rotate(_ id: UUID, version: Int, secret: [UInt8]?, active: Bool?) -> SQL {
-        """
-        UPDATE notification.channel
-        SET previous_secret = CASE WHEN \(secret)::bytea IS NULL THEN previous_secret ELSE channel.secret END,
-            previous_until = CASE WHEN \(secret)::bytea IS NULL THEN previous_until
-                                  ELSE clock_timestamp() + interval '1 day' END,
-            secret = coalesce(\(secret)::bytea, channel.secret),
-            active = coalesce(\(active)::boolean, active), version = version + 1
-        WHERE channel_id = \(id) AND version = \(version)::bigint
-        RETURNING version
         """
     }
 }

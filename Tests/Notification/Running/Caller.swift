@@ -43,4 +43,15 @@ struct Caller: Sendable {
             Answer(status: $0.status.code, text: String(buffer: $0.body), headers: $0.headers)
         }
     }
+
+    /// A change that is based on a version.
+    func patch(_ path: String, json: String, version: Int, token: String, key: String? = nil) async throws -> Answer {
+        var headers: HTTPFields = [
+            .authorization: "Bearer \(token)", .contentType: "application/json", .ifMatch: "\"\(version)\"",
+        ]
+        if let key { headers[.idempotencyKey] = key }
+        return try await client.execute(uri: path, method: .patch, headers: headers, body: ByteBuffer(string: json)) {
+            Answer(status: $0.status.code, text: String(buffer: $0.body), headers: $0.headers)
+        }
+    }
 }

@@ -65,6 +65,13 @@ struct Desk: Sendable {
         ])
     }
 
+    /// Where the one channel of somebody is changed.
+    func channelPath(of recipient: Recipient.ID) async throws -> String {
+        let rows = try await database.query(
+            "SELECT channel_id FROM notification.channel WHERE recipient_id = \(recipient)")
+        return "/v1/channels/\(try rows[0].decode(0, as: Identifier<Message>.self))"
+    }
+
     func mail(_ recipient: Recipient.ID, _ address: String) async throws {
         let address = try service.keys.seal(address)
         try await database.segment([
@@ -115,19 +122,33 @@ struct Desk: Sendable {
             announcer: service.announcer, bell: service.bell, logger: stage.context.logger)
     }
 
-    var sender: Sender {
+    var sender: Sender { sender(by: service.laneChannels) }
+
+    private func sender(by channels: Channels) -> Sender {
         Sender(
             lane: .emergency, database: stage.context.lane, messaging: stage.context.messaging,
-            announcer: service.announcer, bell: service.bell, channels: service.laneChannels,
+            announcer: service.announcer, bell: service.bell, channels: channels,
             publicURL: ServiceStage.publicURL, executor: nil, logger: stage.context.logger)
     }
 
+    /// A webhook that finds names by these look-ups.
+    func webhook(listed: [String], _ lookUps: NameLookUps, timeout: Duration = .seconds(10)) -> Webhook {
+        Webhook(
+            eventLoops: stage.context.laneEventLoop, addresses: OutgoingAddresses(listed: listed, lookUps: lookUps),
+            timeout: timeout)
+    }
+
     /// Runs the lane's sender while the body runs.
+    /// - Parameter webhook: nil is the service's own.
     @discardableResult
-    func sending<T: Sendable>(_ body: @Sendable () async throws -> T) async throws -> T {
-        let sender = sender
+    func sending<T: Sendable>(
+        by webhook: Webhook? = nil, _ body: @Sendable () async throws -> T
+    ) async throws -> T {
+        let channels = service.laneChannels
+        let started = sender(
+            by: webhook.map { Channels(keys: channels.keys, webhook: $0, mail: channels.mail) } ?? channels)
         return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await sender.run() }
+            group.addTask { try await started.run() }
             defer { group.cancelAll() }
             return try await body()
         }

@@ -6,8 +6,8 @@ import NIOCore
 import PrivateServers
 import Synchronization
 
-/// A real HTTP server at the other end of webhooks. `/hang` never answers, `/held` only when it is let go, `/away` sends
-/// to another place, all else answers with what is told next, or 204.
+/// A real HTTP server at the other end of webhooks. `/hang` never answers, `/held` only when it is let go, `/drip` at once
+/// but its answer has no end, `/away` sends to another place, all else answers with what is told next, or 204.
 final class Receiver: Sendable {
     struct Call: Sendable {
         var path: String
@@ -58,6 +58,15 @@ final class Receiver: Sendable {
         case "/held":
             while state.withLock(\.isHeld) { try await Task.sleep(for: .milliseconds(5)) }
             return Response(status: .ok)
+        case "/drip":
+            let body = ResponseBody { writer in
+                while !Task.isCancelled {
+                    try await writer.write(ByteBuffer(string: "."))
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+                try await writer.finish(nil)
+            }
+            return Response(status: .ok, body: body)
         case "/away": return Response(status: .temporaryRedirect, headers: [.location: "\(url)/elsewhere"])
         default: return Response(status: status, headers: headers)
         }
