@@ -11,7 +11,8 @@ public struct GISSyncService: Sendable {
 
     public init(_ context: ServiceContext) {
         self.context = context
-        self.importer = FeatureImporter(database: context.background, messaging: context.messaging)
+        self.importer = FeatureImporter(
+            database: context.background, messaging: context.messaging, flow: context.flow)
     }
 
     /// The routes with their description. Tests build the same.

@@ -11,7 +11,7 @@ from stack import REPOSITORY, wait_for
 
 COMMANDS = [
     "migrate", "seed", "account", "account create", "account list", "account enable", "account disable",
-    "account password", "token", "import", "drill", "drill storm", "reconcile", "dead", "dead list", "dead retry",
+    "account password", "token", "import", "drill", "drill storm", "drill make", "reconcile", "dead", "dead list", "dead retry",
     "dead discard", "evidence", "doctor",
 ]
 

@@ -21,7 +21,7 @@ struct DatabaseChecks: CheckGroup {
         }
         var findings: [CheckFinding] = [.good("database.reach", "signed in as sluice_control")]
         findings.append(await migrations())
-        for look in DatabaseLook.all {
+        for look in DatabaseLook.all + DatabaseLook.lane {
             do {
                 findings.append(look.judge(try await connection.rows(look.sql).first ?? []))
             } catch {

@@ -10,10 +10,11 @@ struct DrillCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "storm", abstract: "Post a recorded storm's reports and let simulated crews and offices act.",
             discussion: """
-                Everything goes over HTTP like real reports, marked with the channel `drill`. The shipped storm is made up. \
-                --script also takes Norfolk's flooded streets and --routine Boston's catch-basin requests as their cities \
-                publish them; both are mapped onto the sample city. Ends with a report and a reconciliation; exits with 3 \
-                if that does not balance to zero or a report was refused.
+                Everything goes over HTTP like real reports, marked with the channel `drill`. The shipped storm is made up, \
+                because the real ones may be read and not copied. --script also takes Norfolk's flooded streets and \
+                --routine Boston's catch-basin requests, in files that you have; both are mapped onto the sample city. \
+                Ends with a report and a reconciliation; exits with 3 if that does not balance to zero, a report was \
+                refused, or at the end an emergency is told to nobody or has no crew although one could be had.
                 """)
 
         @Option(help: "The storm: a script of `drill make`, or Norfolk's CSV.")

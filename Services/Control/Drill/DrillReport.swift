@@ -20,8 +20,12 @@ struct DrillReport: Encodable, Sendable {
     var ordersDone: Int
     var notices: Int
     var acknowledged: Int
-    /// Emergencies that no crew had been claimed for, or nobody told, when the drill ended.
+    /// Emergencies that had no crew, or that nobody had been told of, when the drill ended.
     var emergenciesWaiting: Int
+    /// Those of them that no crew was claimed for although one could be had.
+    var emergenciesPassedOver: Int
+    /// Those of them that nobody had been told of.
+    var emergenciesUntold: Int
     var receipt: Percentiles?
     var emergencyToClaim: Percentiles?
     var emergencyToNotice: Percentiles?
@@ -30,8 +34,11 @@ struct DrillReport: Encodable, Sendable {
     var peopleRefused: [String: Int]
     var balance: Balance
 
-    /// Everything that was accepted is accounted for.
-    var isClean: Bool { balance.isClean && refused == 0 }
+    /// Everything that was accepted is accounted for, and no emergency waits for anything but a crew that is not to be
+    /// had, or for its verification.
+    var isClean: Bool {
+        balance.isClean && refused == 0 && emergenciesPassedOver == 0 && emergenciesUntold == 0
+    }
 
     var text: String {
         func line(_ name: String, _ text: String) -> String { "  " + name.padded(to: 26) + text }
@@ -49,7 +56,11 @@ struct DrillReport: Encodable, Sendable {
             time("receipt of a report", receipt),
         ]
         if emergenciesWaiting > 0 {
-            lines.append(line("still waiting", "\(emergenciesWaiting) emergencies for a crew or a notice"))
+            lines.append(
+                line(
+                    "still waiting",
+                    "\(emergenciesWaiting) emergencies: \(emergenciesPassedOver) passed over by crews that could be "
+                        + "had, \(emergenciesUntold) told to nobody"))
         }
         lines += notes.map { "  note: \($0)" }
         lines += refusals.sorted { $0.value > $1.value }.prefix(5).map { "  refused \($0.value) ×: \($0.key)" }

@@ -16,6 +16,9 @@ struct StormDrill: Sendable {
     let hasPeople: Bool
     let output: OutputOptions
 
+    /// Seconds. What the last look finds undone for less than this may still be on its way.
+    private static let grace = 5
+
     func run() async throws -> DrillReport {
         let drill = Sources.system.randomUUID(Sources.system.now()).uuidString.lowercased()
         try await checkCity()
@@ -28,10 +31,9 @@ struct StormDrill: Sendable {
             let posting = (ContinuousClock.now - start) / .seconds(1)
             let ids = posted.compactMap(\.id)
             let settled = ContinuousClock.now
-            let waiting = try await waitUntilDecided(ids)
+            try await waitUntilDecided(ids)
             let settling = (ContinuousClock.now - settled) / .seconds(1)
-            let report = try await look(
-                posted, posting: posting, settling: settling, waiting: waiting, tally: tally, drill: drill)
+            let report = try await look(posted, posting: posting, settling: settling, tally: tally)
             await tally.end()
             try await group.waitForAll()
             return report
@@ -88,31 +90,27 @@ struct StormDrill: Sendable {
 
     /// Until every report is decided, every emergency has a crew and a notice and, with people on duty, is dealt with; or
     /// the time is over.
-    /// - Returns: emergencies that still wait.
-    private func waitUntilDecided(_ reports: [UUID]) async throws -> Int {
+    private func waitUntilDecided(_ reports: [UUID]) async throws {
         let measurements = DrillMeasurements(database: database)
         let deadline = ContinuousClock.now + settle
         let bar = output.bar("Decided", total: reports.count)
         var known = 0
-        var waiting = 0
         while true {
             let open = try await measurements.undecided(reports)
             bar.advance(by: max(0, reports.count - open - known))
             known = max(known, reports.count - open)
-            waiting = try await measurements.waiting(reports)
+            let waiting = try await measurements.waiting(reports)
             let unfinished = hasPeople ? try await measurements.unfinished(reports) : 0
             if (open == 0 && waiting == 0 && unfinished == 0) || ContinuousClock.now >= deadline { break }
             try await Task.sleep(for: .milliseconds(500))
         }
         bar.finish()
-        return waiting
     }
 
     // MARK: - After
 
     private func look(
-        _ posted: [StormPoster.Posted], posting: Double, settling: Double, waiting: Int, tally: DrillTally,
-        drill: String
+        _ posted: [StormPoster.Posted], posting: Double, settling: Double, tally: DrillTally
     ) async throws -> DrillReport {
         let reports = posted.compactMap(\.id)
         let measurements = DrillMeasurements(database: database)
@@ -122,9 +120,10 @@ struct StormDrill: Sendable {
             // Below zero: there was a crew before the report that made it an emergency.
             Percentiles(cases.filter { $0.emergency == emergency }.compactMap(value).filter { $0 >= 0 })
         }
+        let waiting = try await WaitingEmergencies.read(reports, grace: Self.grace, database)
         let quiet = ProgressBar("Reconcile", total: 4, shown: false)
         let balance = try await Reconciliation(database: database).run(
-            days: 1, grace: 5, announcing: false, bar: quiet)
+            days: 1, grace: Self.grace, announcing: false, bar: quiet)
         let refusals = posted.compactMap(\.refusal).reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
         let steps = await tally.steps
         return DrillReport(
@@ -133,7 +132,8 @@ struct StormDrill: Sendable {
             refused: posted.count { $0.id == nil }, refusals: refusals, cases: outcome.cases,
             emergencyCases: outcome.emergencyCases, merged: outcome.joined, rejected: outcome.rejected,
             crews: outcome.crews, ordersAccepted: steps["accepted"] ?? 0, ordersDone: steps["done"] ?? 0,
-            notices: outcome.notices, acknowledged: outcome.acknowledged, emergenciesWaiting: waiting,
+            notices: outcome.notices, acknowledged: outcome.acknowledged, emergenciesWaiting: waiting.all,
+            emergenciesPassedOver: waiting.passedOver, emergenciesUntold: waiting.untold,
             receipt: Percentiles(posted.filter { $0.id != nil }.map(\.took)),
             emergencyToClaim: times(true, \.toClaim), emergencyToNotice: times(true, \.toNotice),
             routineToClaim: times(false, \.toClaim), routineToNotice: times(false, \.toNotice),

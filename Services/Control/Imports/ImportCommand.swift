@@ -1,70 +1,60 @@
 internal import ArgumentParser
 internal import FoundationEssentials
 internal import GISSyncService
-internal import Glibc
 internal import Model
 internal import Outbox
 internal import ServiceKit
 
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Take facilities from a GeoJSON file into the register.",
+        commandName: "import", abstract: "Take areas, who answers for them, or facilities into the register.",
         discussion: """
-            The file is a FeatureCollection in CRS84; one that names other coordinates is refused. Which property holds what is said once, by a profile: a JSON file or \
-            --id and the options below. Every row is validated; rows that are wrong are refused one by one, with a reason \
-            each, and the rest goes in. Facilities are found again by source, kind and id, so a second import of the same \
-            file changes nothing.
+            AREAS (--kind district, street, grid, community, special) come from a GeoJSON FeatureCollection in CRS84 with \
+            the properties code, name_zh, name_en, parent (the code of the area around), community_type and tags; options \
+            name other properties. Districts first, then streets, grids, communities, special places. They are found \
+            again by kind and code.
+
+            RESPONSIBILITY (--kind responsibility) comes from a CSV file with the columns level, code, person_name, from \
+            and, if wanted, person_id, until, deputising_for. It is found again by area, person and beginning.
+
+            FACILITIES (--kind pipe, manhole, gully, outfall, tank, pump) come from a GeoJSON FeatureCollection in CRS84. \
+            Which property holds what is said once, by a profile: a JSON file or --id and the options below. They are \
+            found again by source, kind and id.
+
+            Every row is validated; rows that are wrong are refused one by one, with a reason each, and the rest goes \
+            in. A second import of the same file changes nothing.
             """)
 
-    @Argument(help: "The GeoJSON file.")
+    @Argument(help: "The GeoJSON or CSV file.")
     var file: String
 
-    @Option(help: "Code of the district that the facilities belong to.")
-    var district: String
+    @Option(help: "What is in the file.")
+    var kind: ImportKind?
 
-    @Option(help: "A JSON file with source, kind, system, id, diameterMillimetres and so on.")
-    var profile: String?
+    @OptionGroup(title: "Facilities")
+    var facilities: FacilityOptions
 
-    @Option(help: "Name of the source, such as a survey.")
-    var source: String?
+    @OptionGroup(title: "Areas")
+    var areas: AreaOptions
 
-    @Option(help: "pipe, manhole, gully, outfall, tank or pump.")
-    var kind: FacilityKind?
-
-    @Option(help: "storm, sewage or combined.")
-    var system: PipeSystem?
-
-    @Option(help: "The property that identifies a feature.")
-    var id: String?
-
-    @Option(help: "The property with the diameter in millimetres.")
-    var diameter: String?
-
-    @Option(help: "The property with the length in metres.")
-    var length: String?
-
-    @Option(help: "The property with the upstream node.")
-    var upNode: String?
-
-    @Option(help: "The property with the downstream node.")
-    var downNode: String?
-
-    @Option(help: "The property with the upstream invert in metres.")
-    var upInvert: String?
-
-    @Option(help: "The property with the downstream invert in metres.")
-    var downInvert: String?
-
-    @Option(help: "The property with the material.")
-    var material: String?
+    @Option(help: "Responsibility: where a day begins; SLUICE_TIME_ZONE, else Asia/Shanghai, without it.")
+    var timeZone: String?
 
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard profile != nil || (source != nil && kind != nil && id != nil) else {
-            throw ValidationError("give --profile, or --source, --kind and --id")
+        var isOfAreas = false
+        var isOfPeople = false
+        switch kind {
+        case .areas: isOfAreas = true
+        case .responsibility: isOfPeople = true
+        case .facilities, nil: try facilities.check(hasKind: kind != nil)
         }
-        if let source, !ImportProfile.isSource(source) { throw ValidationError("--source has 1 to 64 characters") }
+        if isOfAreas || isOfPeople, facilities.areGiven {
+            throw ValidationError("--district and the properties of facilities are for facilities")
+        }
+        if areas.areGiven, !isOfAreas { throw ValidationError("the properties of areas are for areas") }
+        if timeZone != nil, !isOfPeople { throw ValidationError("--time-zone is for responsibility") }
     }
 
     struct Result: Encodable {
@@ -81,111 +71,117 @@ struct ImportCommand: AsyncParsableCommand {
             case read, added, changed, same, refused, issues
             case importID = "import_id"
         }
+
+        init(_ id: UUID, _ counts: ImportCounts, issues: [ImportIssue]) {
+            importID = id.uuidString.lowercased()
+            read = counts.read
+            added = counts.added
+            changed = counts.changed
+            same = counts.same
+            refused = counts.refused
+            self.issues = issues
+        }
     }
 
     func run() async throws {
-        let profile = try readProfile()
-        let chunks = try FileChunks(file)
-        let counts = try await ControlDatabase.use { database in
-            guard let home = try await DistrictCodes(database: database).ids(of: [district]).first else {
-                throw CommandFailure("there is no district \(district)")
-            }
-            let sources = Sources.system
-            let importer = FeatureImporter(
-                database: database.client, messaging: Messaging(service: .gisSync, sources: sources))
-            let id = sources.randomUUID(sources.now())
+        let take = try reading()
+        let progress = ImportProgress(output)
+        let result = try await ControlDatabase.use { database in
+            let messaging = Messaging(service: .gisSync, sources: .system)
+            let id = messaging.sources.randomUUID(messaging.sources.now())
             let counts: ImportCounts
             do {
-                let staged = try await importer.stage(
-                    id, district: home, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks)
-                try await importer.start(id, rows: staged)
-                let bar = output.bar("Import", total: staged)
-                let seen = ImportProgress(bar)
-                // The service may be at the same run meanwhile.
-                counts = try await importer.run(id) { done, _ in await seen.reached(done) }
-                bar.finish()
+                counts = try await take(id, database, messaging, progress)
+                await progress.finish()
             } catch let failure as FeatureImporter.Failure {
                 throw failure.problem
             }
-            return Result(
-                importID: id.uuidString.lowercased(), read: counts.read, added: counts.added, changed: counts.changed,
-                same: counts.same, refused: counts.refused, issues: try await importer.issues(id, limit: 200))
+            let importer = FeatureImporter(database: database.client, messaging: messaging)
+            return Result(id, counts, issues: try await importer.issues(id, limit: 200))
         }
         try output.show(
-            counts,
+            result,
             """
-            \(counts.read) read: \(counts.added) added, \(counts.changed) changed, \(counts.same) the same, \
-            \(counts.refused) refused.
-            """ + counts.issues.map { "\n  row \($0.row), \($0.field): \($0.severity), \($0.detail)" }.joined())
-        if counts.refused > 0 { throw Findings() }
+            \(result.read) read: \(result.added) added, \(result.changed) changed, \(result.same) the same, \
+            \(result.refused) refused.
+            """ + result.issues.map { "\n  row \($0.row), \($0.field): \($0.severity), \($0.detail)" }.joined())
+        if result.refused > 0 { throw Findings() }
     }
 
-    private func readProfile() throws -> ImportProfile {
-        if let profile {
-            guard let data = try? Data(contentsOf: URL(filePath: profile)) else {
-                throw CommandFailure("\(profile) cannot be read")
-            }
-            do {
-                return try JSONDecoder().decode(ImportProfile.self, from: data)
-            } catch {
-                throw CommandFailure("\(profile) is no import profile: it needs source, kind and id")
+    private typealias Take = @Sendable (UUID, ControlDatabase, Messaging, ImportProgress) async throws -> ImportCounts
+
+    /// Reads what can be read before the database is asked for, and answers what to do with it there.
+    private func reading() throws -> Take {
+        switch kind {
+        case .areas(let level): try readingAreas(level)
+        case .responsibility: try readingResponsibility()
+        case .facilities(let kind): try readingFacilities(kind)
+        case nil: try readingFacilities(nil)
+        }
+    }
+
+    private func readingAreas(_ level: PlaceLevel) throws -> Take {
+        let profile = areas.profile(level)
+        let chunks = try FileChunks(file)
+        return { id, database, messaging, progress in
+            let importer = AreaImporter(database: database.client, messaging: messaging)
+            return try await importer.run(id, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks) {
+                done, all in
+                await progress.reached(done, of: all)
             }
         }
-        guard let source, let kind, let id else { throw CommandFailure("source, kind and id are needed") }
-        return ImportProfile(
-            source: source, kind: kind, system: system, id: id, diameterMillimetres: diameter, lengthMetres: length,
-            upNode: upNode, downNode: downNode, upInvertMetres: upInvert, downInvertMetres: downInvert,
-            material: material)
+    }
+
+    private func readingResponsibility() throws -> Take {
+        let lines = try ResponsibilityFile(path: file).lines
+        let wanted = timeZone
+        return { id, database, messaging, _ in
+            let zone = try wanted ?? database.settings.reader.text("SLUICE_TIME_ZONE") ?? "Asia/Shanghai"
+            let importer = ResponsibilityImporter(database: database.client, messaging: messaging)
+            guard try await importer.knows(timeZone: zone) else {
+                throw CommandFailure("there is no time zone \(zone)")
+            }
+            return try await importer.run(id, lines: lines, timeZone: zone, startedBy: ControlDatabase.actor)
+        }
+    }
+
+    private func readingFacilities(_ kind: FacilityKind?) throws -> Take {
+        let profile = try facilities.readProfile(kind)
+        let chunks = try FileChunks(file)
+        let district = facilities.district ?? ""
+        return { id, database, messaging, progress in
+            guard let home = try await DistrictCodes(database: database).ids(of: [district]).first else {
+                throw CommandFailure("there is no district \(district)")
+            }
+            let importer = FeatureImporter(database: database.client, messaging: messaging)
+            let staged = try await importer.stage(
+                id, district: home, profile: profile, startedBy: ControlDatabase.actor, pieces: chunks)
+            try await importer.start(id, rows: staged)
+            await progress.reached(0, of: staged)
+            // The service may be at the same run meanwhile.
+            return try await importer.run(id) { done, all in await progress.reached(done, of: all) }
+        }
     }
 }
 
 /// Rows done become steps of the bar.
 private actor ImportProgress {
-    private let bar: ProgressBar
+    private let output: OutputOptions
+    private var bar: ProgressBar?
     private var done = 0
 
-    init(_ bar: ProgressBar) {
-        self.bar = bar
+    init(_ output: OutputOptions) {
+        self.output = output
     }
 
-    func reached(_ count: Int) {
-        bar.advance(by: max(0, count - done))
+    func reached(_ count: Int, of total: Int) {
+        let shown = bar ?? output.bar("Import", total: total)
+        bar = shown
+        shown.advance(by: max(0, count - done))
         done = max(done, count)
     }
-}
 
-/// A file in pieces, so that a large one is never in memory whole.
-private struct FileChunks: Sequence, Sendable {
-    let path: String
-    static let size = 1 << 18
-
-    init(_ path: String) throws {
-        guard access(path, R_OK) == 0 else { throw CommandFailure("\(path) cannot be read") }
-        self.path = path
-    }
-
-    func makeIterator() -> AnyIterator<[UInt8]> {
-        let reader = FileReader(path)
-        return AnyIterator { reader.next() }
-    }
-}
-
-private final class FileReader {
-    private let descriptor: Int32
-
-    init(_ path: String) {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    }
-
-    deinit {
-        if descriptor >= 0 { close(descriptor) }
-    }
-
-    func next() -> [UInt8]? {
-        guard descriptor >= 0 else { return nil }
-        let bytes = [UInt8](unsafeUninitializedCapacity: FileChunks.size) { buffer, count in
-            count = Swift.max(0, read(descriptor, buffer.baseAddress, buffer.count))
-        }
-        return bytes.isEmpty ? nil : bytes
+    func finish() {
+        bar?.finish()
     }
 }

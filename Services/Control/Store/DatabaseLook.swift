@@ -143,7 +143,8 @@ struct DatabaseLook: Sendable {
         .faults(
             "map",
             "SELECT CASE WHEN NOT EXISTS (SELECT FROM gis.api_place WHERE level = 'district') THEN 'no district' END",
-            good: "there is a map", bad: "every place is outside the city", mend: "sluicectl seed, or import areas"),
+            good: "there is a map", bad: "every place is outside the city",
+            mend: "sluicectl import --kind district FILE (deploy/docs/first-day.md), or sluicectl seed"),
         .faults(
             "accounts",
             "SELECT CASE WHEN NOT EXISTS (SELECT FROM intake.api_account WHERE active AND 'admin' = ANY (roles)) THEN 'no admin' END",

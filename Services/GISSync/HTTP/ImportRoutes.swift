@@ -21,7 +21,12 @@ struct ImportRoutes: Sendable {
             "Import",
             .object([
                 .init("id", .uuid), .init("district_id", .uuid), .init("source", .string()),
-                .init("kind", .word(FacilityKind.self)), .init("system", .nullable(.word(PipeSystem.self))),
+                .init(
+                    "kind",
+                    .words(
+                        FacilityKind.allCases.map(\.rawValue) + PlaceLevel.allCases.map(\.rawValue)
+                            + ["responsibility"]), "What was in the file."),
+                .init("system", .nullable(.word(PipeSystem.self))),
                 .init("state", .words(["staging", "running", "done", "failed"])), .init("started_at", .time),
                 .init("ended_at", .nullable(.time)), .init("rows_staged", .integer(minimum: 0)),
                 .init("rows_read", .integer(minimum: 0)), .init("rows_added", .integer(minimum: 0)),

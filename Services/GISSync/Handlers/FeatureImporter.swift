@@ -1,4 +1,5 @@
 public import FoundationEssentials
+import Logging
 public import Model
 public import Outbox
 public import Postgres
@@ -19,10 +20,21 @@ public struct FeatureImporter: Sendable {
 
     let database: PostgresClient
     let messaging: Messaging
+    /// By which chunks leave room for the emergency lane, as all routine work does.
+    let flow: FlowControl
+    /// The service that we are part of keeps `flow` up to date; a command has nobody else who would.
+    private let followsItself: Bool
+    /// Stands still for so long between two chunks.
+    var rest: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
-    public init(database: PostgresClient, messaging: Messaging) {
+    /// - Parameter flow: the service's; without it the lane is followed while a run is carried on by `run`.
+    public init(database: PostgresClient, messaging: Messaging, flow: FlowControl? = nil) {
         self.database = database
         self.messaging = messaging
+        self.flow =
+            flow
+            ?? FlowControl(database: database, logger: Logger(label: "imports") { _ in SwiftLogNoOpLogHandler() })
+        self.followsItself = flow == nil
     }
 
     /// What stops an import as a whole. Single rows that are wrong do not; they become issues of the run.
@@ -99,6 +111,16 @@ public struct FeatureImporter: Sendable {
     public func run(
         _ id: UUID, progress: @Sendable (_ done: Int, _ of: Int) async -> Void = { _, _ in }
     ) async throws -> ImportCounts {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if followsItself { group.addTask { [flow] in try await flow.run() } }
+            defer { group.cancelAll() }
+            return try await end(of: id, progress: progress)
+        }
+    }
+
+    private func end(
+        of id: UUID, progress: @Sendable (_ done: Int, _ of: Int) async -> Void
+    ) async throws -> ImportCounts {
         while true {
             try await carryOn(id, progress: progress)
             guard let row = try await database.query(ImportStore.standing(id)).first else { throw Failure.unknownRun }
@@ -118,13 +140,15 @@ public struct FeatureImporter: Sendable {
     }
 
     /// Carries a run on until it is over, or somebody else is at it. Rows that the database does not take are found by
-    /// smaller and smaller chunks and refused, so that they take none of their neighbours along.
+    /// smaller and smaller chunks and refused, so that they take none of their neighbours along. Rests between chunks, with
+    /// nothing locked, for as long as the emergency lane asks.
     func carryOn(
         _ id: UUID, progress: @Sendable (_ done: Int, _ of: Int) async -> Void = { _, _ in }
     ) async throws {
         var size = Self.chunk
         var refusedInARow = 0
         while true {
+            let began = ContinuousClock.now
             let reached: Step?
             do {
                 guard let step = try await runChunk(id, size: size) else { return }
@@ -145,6 +169,7 @@ public struct FeatureImporter: Sendable {
             guard let step = reached else { continue }
             await progress(step.doneThrough, step.staged)
             if step.doneThrough >= step.staged { return }
+            try await rest(flow.rest(after: began.duration(to: .now)))
         }
     }
 
@@ -252,7 +277,7 @@ public struct FeatureImporter: Sendable {
 extension PostgresError {
     /// What was to be written is at fault, not the server nor the moment: the same rows would fail each time. PostGIS
     /// says internal_error (XX000) of a geometry that it cannot work with.
-    fileprivate var isOfTheRows: Bool {
+    var isOfTheRows: Bool {
         guard kind == .server, let sqlState else { return false }
         return sqlState == "XX000" || ["22", "23", "54"].contains(sqlState.prefix(2))
     }
