@@ -63,7 +63,7 @@ public struct DispatchService: Sendable {
             .register(router, &document)
         StormRoutes(desk: desk).register(router, &document)
         CategoryRoutes(desk: desk).register(router, &document)
-        LiveRoutes(desk: desk, hub: hub).register(router, &document)
+        LiveRoutes(desk: desk, hub: hub, verifier: context.verifier).register(router, &document)
         ScalingRoutes(desk: desk, connections: connections).register(router, &document)
         return (router, document)
     }
@@ -113,6 +113,10 @@ public struct DispatchService: Sendable {
                 database: context.lane, meter: meter, instance: context.configuration.instance,
                 bounds: settings.pressure, interval: .milliseconds(250), logger: logger
             ).stopping(in: .work, name: "lane signal").inLane(),
+            WaitingAlarm(
+                database: context.background, instance: context.configuration.instance,
+                patience: settings.waitingAlarm, interval: .seconds(1), logger: logger
+            ).stopping(in: .work, name: "waiting emergencies"),
             Upkeep(database: context.background, logger: logger).stopping(in: .work, name: "upkeep"),
             sweep.stopping(in: .work, name: "photo sweep"),
         ]

@@ -10,7 +10,8 @@ struct DispatchSettings: Sendable {
     var claimInterval = Duration.milliseconds(250)
     /// Milliseconds of the lane's own time.
     var pressure = LaneSignalWriter.Bounds(calm: 25, bound: 100)
-
+    /// How long an emergency may wait for a crew before somebody is called.
+    var waitingAlarm = Duration.seconds(120)
     /// Minutes east of UTC that cameras without a zone are taken to show.
     var cameraZoneMinutes = 480
 
@@ -35,6 +36,10 @@ struct DispatchSettings: Sendable {
                 reader.integer("SLUICE_DISPATCH_LANE_CALM_MS", default: Int(defaults.pressure.calm), 1...10_000))
             settings.pressure.bound = Double(
                 reader.integer("SLUICE_DISPATCH_LANE_BOUND_MS", default: Int(defaults.pressure.bound), 2...60_000))
+            settings.waitingAlarm = .seconds(
+                reader.integer(
+                    "SLUICE_DISPATCH_WAITING_ALARM_SECONDS",
+                    default: Int(defaults.waitingAlarm.components.seconds), 1...86_400))
             settings.cameraZoneMinutes = reader.integer(
                 "SLUICE_CAMERA_ZONE_MINUTES", default: defaults.cameraZoneMinutes, -720...840)
             return settings

@@ -55,7 +55,7 @@ struct LiveTests {
         }
     }
 
-    @Test("A client that comes back misses nothing, sees only its districts, and is told to reload after a gap")
+    @Test("A client that comes back misses nothing and sees only its districts")
     func stream() async throws {
         try await Stage.with { stage in
             let hub = stage.service.hub

@@ -147,7 +147,7 @@ struct OrderStepTests {
         }
     }
 
-    @Test("From the second sync on the phone's time counts, and withdraws an overdue mark that it disproves")
+    @Test("What a phone noted since its first sync counts, and withdraws an overdue mark that it disproves")
     func times() async throws {
         try await scene { scene in
             let order = try await scene.order()
@@ -166,6 +166,12 @@ struct OrderStepTests {
             let note = Steps.step("note", note: "on our way")
             let first = try await scene.send(order, Steps.body([note], device: "phone", clock: scene.now()))
             #expect(first.string("steps.0.counted_reason") == "first_sync")
+            let early = Steps.step("note", at: scene.now() - .seconds(25 * 60), note: "before that sync")
+            let unknown = try await scene.send(order, Steps.body([early], device: "phone", clock: scene.now()))
+            #expect(unknown.string("steps.0.counted_reason") == "clock_was_unknown", "\(unknown.text)")
+            // As if that sync had been in the morning.
+            try await stage.admin.run(
+                "UPDATE dispatch.phone_clock SET stable_since = stable_since - interval '6 hours'")
             let at = scene.now() - .seconds(25 * 60)
             let answer = try await scene.send(
                 order, Steps.body([Steps.step("accept", at: at)], device: "phone", clock: scene.now()))
@@ -200,8 +206,10 @@ struct OrderStepTests {
             let shift = Shift.ID(UUID())
             let crew = scene.crew
             try await scene.stage.context.background.segment([
-                ShiftStore.insert(
-                    shift, crew: crew, home: scene.stage.district, account: scene.account, at: scene.now()),
+                """
+                INSERT INTO dispatch.shift (shift_id, crew_id, district_id, account_id, started_at)
+                VALUES (\(shift), \(crew), \(scene.stage.district), \(scene.account), \(scene.now()))
+                """,
                 "UPDATE dispatch.crew_slot SET shift_id = \(shift) WHERE crew_id = \(crew)",
             ])
             _ = try await scene.send(order, Steps.body([Steps.step("en_route")]))

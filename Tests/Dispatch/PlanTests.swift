@@ -101,6 +101,9 @@ struct PlanTests {
                 try CaseDetail.statements(sample.caseID, crew: nil)
                 + CaseDetail.statements(sample.caseID, crew: sample.crew)
                 + [
+                    CaseReports.isSeen(sample.caseID, crew: sample.crew),
+                    CaseReports.page(sample.caseID, after: nil, limit: 51),
+                    CaseReports.page(sample.caseID, after: (sample.now, sample.caseID.rawValue), limit: 51),
                     CaseStore.lock([sample.caseID]), CaseStore.lockCase(of: sample.order, crew: sample.crew),
                     CaseStore.lockActive(of: sample.crew),
                     CaseStore.lockWithDisplaced(sample.caseID, crew: sample.crew),

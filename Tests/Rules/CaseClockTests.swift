@@ -91,11 +91,13 @@ struct ObservedTimeTests {
     static let received = Timestamp(microseconds: 1_790_000_000_000_000)
 
     static func decide(
-        observed secondsAgo: Int, offset: Int? = 0, previous: Int? = 0, lastStep stepAgo: Int = 3_600
+        observed secondsAgo: Int, offset: Int? = 0, previous: Int? = 0, lastStep stepAgo: Int = 3_600,
+        stable stableAgo: Int = 86_400
     ) -> (counted: ObservedTime.Counted, at: Timestamp, code: String) {
         let decision = ObservedTime.decide(
             observedAt: received - .seconds(secondsAgo), receivedAt: received, offset: offset.map { .seconds($0) },
-            previousOffset: previous.map { .seconds($0) }, lastServerStepAt: received - .seconds(stepAgo))
+            previous: previous.map { PhoneClock(offset: .seconds($0), stableSince: received - .seconds(stableAgo)) },
+            lastServerStepAt: received - .seconds(stepAgo))
         return (decision.counted, decision.at, decision.reason.code)
     }
 
@@ -119,6 +121,27 @@ struct ObservedTimeTests {
         #expect(result.counted == .received)
         #expect(result.at == Self.received)
         #expect(result.code == code)
+    }
+
+    @Test("What tells no time is dated by its reception; with no step before it any time may count")
+    func without() {
+        let known = PhoneClock(offset: .zero, stableSince: Self.received - .seconds(86_400))
+        let untold = ObservedTime.decide(
+            observedAt: nil, receivedAt: Self.received, offset: .zero, previous: known, lastServerStepAt: nil)
+        #expect(untold.at == Self.received && untold.reason.code == "no_observed_time")
+        let first = ObservedTime.decide(
+            observedAt: Self.received - .seconds(86_400), receivedAt: Self.received, offset: .zero,
+            previous: known, lastServerStepAt: nil)
+        #expect(first.counted == .observed)
+    }
+
+    @Test("A clock that agrees again dates nothing from before it was moved")
+    func moved() {
+        #expect(Self.decide(observed: 600, stable: 600).counted == .observed)
+        let before = Self.decide(observed: 600, stable: 599)
+        #expect(before.counted == .received && before.at == Self.received && before.code == "clock_was_unknown")
+        // Compared as corrected: a slow clock noted an earlier time.
+        #expect(Self.decide(observed: 900, offset: 301, previous: 301, stable: 600).counted == .observed)
     }
 
     @Test("Exactly two minutes of drift still agree")

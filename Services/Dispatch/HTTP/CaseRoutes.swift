@@ -7,13 +7,14 @@ import Postgres
 import Rules
 import ServiceKit
 
-/// `/v1/cases`: the list and one case with all that is known of it.
+/// `/v1/cases`: the list, one case with all that is known of it, and all of its reports.
 struct CaseRoutes: Sendable {
     let desk: Desk
 
     func register(_ router: Router<APIContext>, _ document: inout OpenAPIDocument) {
         router.add(&document, CaseDescriptions.list) { request, context in try await list(request, context) }
         router.add(&document, CaseDescriptions.one) { _, context in try await one(context) }
+        router.add(&document, CaseDescriptions.reports) { request, context in try await reports(request, context) }
     }
 
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -49,22 +50,49 @@ struct CaseRoutes: Sendable {
     private func one(_ context: APIContext) async throws -> Response {
         let viewer = try await desk.viewer(context)
         let caseID = try context.pathID("id", Case.self)
+        let parts = CaseDetail.parts(caseID, crew: viewer.crew)
         let rows = try await desk.database.segment(
-            [CaseStore.read([caseID])] + CaseDetail.statements(caseID, crew: viewer.crew), scope: viewer.scope)
+            [CaseStore.read([caseID])] + parts.map(\.statement), scope: viewer.scope)
         guard let record = try rows[0].first.map({ try CaseRecord($0) }), record.districtID != District.city else {
             throw Problem.notFound("The case", zh: "案件")
         }
-        let parts = try rows.dropFirst().map { try $0[0].decode(0, as: String.self) }
-        // A crew sees the cases that it has, or had, an order for.
-        if viewer.crew != nil, parts[2] == "[]" { throw Problem.notFound("The case", zh: "案件") }
         let now = desk.sources.now()
         let head = try JSONEncoder().encode(Presented(CaseView(record: record, now: now)))
         var text = String(decoding: head.dropLast(), as: UTF8.self)
-        for (name, part) in zip(CaseDetail.parts, parts) { text += ",\"\(name)\":\(part)" }
+        for (part, answer) in zip(parts, rows.dropFirst()) {
+            let (list, total) = try answer[0].decode((String, Int).self)
+            // A crew sees the cases that it has, or had, an order for.
+            if part.name == "orders", viewer.crew != nil, total == 0 { throw Problem.notFound("The case", zh: "案件") }
+            text += ",\"\(part.name)\":\(list),\"\(part.name)_total\":\(total)"
+        }
         text += "}"
         var headers = HTTPFields.version(record.version)
         headers[.contentType] = "application/json; charset=utf-8"
         return StoredResponse(.ok, headers: headers, body: Array(text.utf8)).response
+    }
+
+    private func reports(_ request: Request, _ context: APIContext) async throws -> Response {
+        let viewer = try await desk.viewer(context)
+        let caseID = try context.pathID("id", Case.self)
+        let page = try request.page("case_reports", .time, .id)
+        let after = page.cursor.map { (receivedAt: $0.time(0), reportID: $0.id(1)) }
+        let answers = try await desk.database.segment(
+            [
+                CaseReports.isSeen(caseID, crew: viewer.crew),
+                CaseReports.page(caseID, after: after, limit: page.rowsToRead),
+            ], scope: viewer.scope)
+        guard !answers[0].isEmpty else { throw Problem.notFound("The case", zh: "案件") }
+        let rows = answers[1]
+        let items = try rows.prefix(page.limit).map { row in
+            try row.decode("item", as: JSONB.self).decode(JSONValue.self)
+        }
+        let last = rows.count > page.limit ? rows[page.limit - 1] : nil
+        let next = try last.map { row in
+            Cursor(
+                "case_reports", .time(try row.decode("received_at", as: Timestamp.self)),
+                .id(try row.decode("report_id", as: UUID.self)))
+        }
+        return try .json(.ok, Page(items: items, next: next))
     }
 
     private static func box(_ text: String) throws(Problem) -> (
@@ -97,17 +125,23 @@ enum CaseDescriptions {
 
     static let one = Operation(
         .get, "/v1/cases/{id}", "One case with its reports, photos, orders, notices and the reason of every decision",
-        access: .look, answers: [.ok(.reference("CaseDetail"), versioned: true)])
+        access: .look,
+        description: """
+            Each list ends at some hundred entries, with the number of all beside it (`reports_total`, …). All reports: \
+            `/v1/cases/{id}/reports`.
+            """, answers: [.ok(.reference("CaseDetail"), versioned: true)])
+
+    static let reports = Operation(
+        .get, "/v1/cases/{id}/reports", "All reports of a case with their photos, the first received first",
+        access: .look, description: "A crew sees those of the cases that it has, or had, an order for.",
+        answers: [.ok(.page(of: .reference("CaseReport")))], paged: true)
 
     static func define(in document: inout OpenAPIDocument) {
         document.define("Case", CaseView.schema)
         document.define("Order", OrderView.schema)
         let reason = CaseView.reasonSchema
         let parts: [Schema.Field] = [
-            part("reports", [("report_id", .uuid), ("filed_case_id", .nullable(.uuid)), ("reason", .string())]),
-            part(
-                "photos",
-                [("report_id", .uuid), ("sha256", .string()), ("url", .string()), ("thumbnail_url", .string())]),
+            part("reports", report), part("photos", [("report_id", Schema.uuid)] + photo),
             part("orders", [("order_id", .uuid), ("crew_id", .uuid), ("state", .word(OrderState.self))]),
             part(
                 "steps",
@@ -132,8 +166,21 @@ enum CaseDescriptions {
             part("overdue_marks", [("clock", .word(CaseClocks.Clock.self)), ("due_at", .time), ("raised_at", .time)]),
             part("timeline", [("at", .time), ("fact", .string()), ("crew_id", .nullable(.uuid))]),
         ]
-        document.define("CaseDetail", .object(CaseView.shown.map(\.field) + parts))
+        let totals = parts.map { Schema.Field($0.name + "_total", .integer(minimum: 0), "In all.") }
+        document.define("CaseDetail", .object(CaseView.shown.map(\.field) + parts + totals))
+        let photos = part("photos", photo)
+        document.define(
+            "CaseReport",
+            .object(
+                report.map { Schema.Field($0.0, $0.1) } + [Schema.Field("received_at", .time), photos], open: true))
     }
+
+    private static let report: [(String, Schema)] = [
+        ("report_id", .uuid), ("filed_case_id", .nullable(.uuid)), ("reason", .string()),
+    ]
+    private static let photo: [(String, Schema)] = [
+        ("sha256", .string()), ("url", .string()), ("thumbnail_url", .string()),
+    ]
 
     /// The rows carry more than these; what they carry for certain is said.
     private static func part(_ name: String, _ fields: [(String, Schema)]) -> Schema.Field {

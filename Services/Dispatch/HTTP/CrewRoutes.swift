@@ -76,18 +76,31 @@ struct CrewRoutes: Sendable {
     }
 
     private struct NewShift: Decodable {
+        var id: Shift.ID?
+        var observedAt: Timestamp?
         var lon: Double?
         var lat: Double?
         var device: String?
         var deviceClock: Timestamp?
 
         private enum CodingKeys: String, CodingKey {
-            case lon, lat, device
+            case id, lon, lat, device
+            case observedAt = "observed_at"
             case deviceClock = "device_clock"
         }
     }
 
-    private struct Nothing: Decodable {}
+    private struct EndedShift: Decodable {
+        var observedAt: Timestamp?
+        var device: String?
+        var deviceClock: Timestamp?
+
+        private enum CodingKeys: String, CodingKey {
+            case device
+            case observedAt = "observed_at"
+            case deviceClock = "device_clock"
+        }
+    }
 
     func register(_ router: Router<APIContext>, _ document: inout OpenAPIDocument) {
         router.add(&document, CrewDescriptions.list) { request, context in try await list(request, context) }
@@ -128,25 +141,22 @@ struct CrewRoutes: Sendable {
         var check = Validation()
         CrewChange(input.name, input.vehicle, input.skills, input.depotLon, input.depotLat, input.listLimit)
             .check(&check)
-        check.count("members", input.members ?? [], 0...40)
+        CrewMembers.check(input.members ?? [], &check)
         try check.finish()
         try context.requireDistrict(input.districtID, field: "district_id")
         let key = try Idempotency.read(request, context, body: body.bytes)
         let crewID = Crew.ID(desk.sources.randomUUID(desk.sources.now()))
         return try await desk.once(key, answer: Self.answer(.created)) { claim, complete in
             try await desk.transacting.decide(scope: context.scope) { transaction in
-                let rows = try await transaction.send(
-                    [
-                        claim,
-                        CrewRegister.insert(
-                            crewID, district: input.districtID, name: input.name, vehicle: input.vehicle,
-                            skills: input.skills, lon: input.depotLon, lat: input.depotLat,
-                            listLimit: input.listLimit ?? 8),
-                    ]
-                        + (input.members.map { CrewRegister.setMembers($0, of: crewID, district: input.districtID) }
-                            ?? [])
-                        + [CrewRegister.one(crewID)])
-                let crew = try rows.last?.first.map { try CrewView($0) }
+                try await transaction.send([
+                    claim,
+                    CrewRegister.insert(
+                        crewID, district: input.districtID, name: input.name, vehicle: input.vehicle,
+                        skills: input.skills, lon: input.depotLon, lat: input.depotLat,
+                        listLimit: input.listLimit ?? 8),
+                ])
+                try await CrewMembers.set(input.members, of: crewID, district: input.districtID, in: transaction)
+                let crew = try await transaction.query(CrewRegister.one(crewID)).first.map { try CrewView($0) }
                 guard let crew else { throw Problem.notFound("The crew", zh: "班组") }
                 try await transaction.commit([complete(crew)])
                 return (crew, [])
@@ -162,7 +172,7 @@ struct CrewRoutes: Sendable {
         let change = CrewChange(
             input.name, input.vehicle, input.skills, input.depotLon, input.depotLat, input.listLimit)
         change.check(&check)
-        check.count("members", input.members ?? [], 0...40)
+        CrewMembers.check(input.members ?? [], &check)
         try check.finish()
         let basedOn = try request.ifMatch()
         let crew = try await desk.transacting.decide(scope: context.scope) { transaction in
@@ -173,10 +183,10 @@ struct CrewRoutes: Sendable {
             let district: District.ID = try before.decode("district_id")
             try context.requireDistrict(district, field: "id")
             guard version == basedOn else { throw Problem.preconditionFailed(current: version) }
-            let rows = try await transaction.commit(
-                [CrewRegister.update(crewID, change, active: input.active)]
-                    + (input.members.map { CrewRegister.setMembers($0, of: crewID, district: district) } ?? [])
-                    + [CrewRegister.one(crewID)])
+            try await CrewMembers.set(input.members, of: crewID, district: district, in: transaction)
+            let rows = try await transaction.commit([
+                CrewRegister.update(crewID, change, active: input.active), CrewRegister.one(crewID),
+            ])
             guard let crew = try rows.last?.first.map({ try CrewView($0) }) else {
                 throw Problem.notFound("The crew", zh: "班组")
             }
@@ -240,22 +250,23 @@ struct CrewRoutes: Sendable {
         let crewID = try context.pathID("id", Crew.self)
         let input = try await request.json(NewPosition.self, limit: 4 << 10)
         let now = desk.sources.now()
+        let deviceClock = try request.deviceClock(or: input.deviceClock, now: now)
         var check = Validation()
         check.place("lon", input.lon, "lat", input.lat)
         check.recent("observed_at", input.observedAt, now: now)
         if let device = input.device { check.text("device", device, 1...64) }
-        if let clock = input.deviceClock { check.recent("device_clock", clock, now: now) }
+        if let clock = deviceClock { check.recent("device_clock", clock, now: now) }
         try check.finish()
         let crew = try await desk.crew(of: claims)
         guard crew.crewID == crewID else { throw Problem.notFound("The crew", zh: "班组") }
         // Corrected by the phone's clock, and never later than now: a clock that runs ahead must not win for ever.
-        let corrected = input.deviceClock.map { input.observedAt + (now - $0) } ?? input.observedAt
+        let corrected = deviceClock.map { input.observedAt + (now - $0) } ?? input.observedAt
         var statements = [
             CrewStore.savePosition(
                 crewID, home: crew.home, at: Coordinate(lon: input.lon, lat: input.lat),
                 observedAt: min(corrected, now), receivedAt: now)
         ]
-        if let device = input.device, let clock = input.deviceClock {
+        if let device = input.device, let clock = deviceClock {
             statements.append(
                 CrewStore.savePhoneOffset(crewID, home: crew.home, device: device, offset: now - clock, at: now))
         }
@@ -273,18 +284,19 @@ struct CrewRoutes: Sendable {
             (input.lon == nil) == (input.lat == nil), "lon", code: "missing", "lon and lat belong together.",
             zh: "lon 与 lat 应同时给出。")
         check.place("lon", input.lon ?? 0, "lat", input.lat ?? 0)
-        if let device = input.device { check.text("device", device, 1...64) }
-        if let clock = input.deviceClock { check.recent("device_clock", clock, now: now) }
+        let observation = CrewShifts.Observation(
+            observedAt: input.observedAt,
+            place: input.lon.flatMap { lon in input.lat.map { Coordinate(lon: lon, lat: $0) } },
+            device: input.device, deviceClock: try request.deviceClock(or: input.deviceClock, now: now))
+        observation.check(&check, now: now)
         try check.finish()
         let key = try Idempotency.read(request, context, body: body.bytes)
         let crew = try await desk.crew(of: claims)
-        let place = input.lon.flatMap { lon in input.lat.map { Coordinate(lon: lon, lat: $0) } }
         return try await desk.once(
-            key, answer: { (shift: CrewShifts.Record) in try StoredResponse(.created, json: Presented(shift)) },
+            key, answer: { (answer: CrewShifts.Answer) in try StoredResponse(.created, json: Presented(answer)) },
             { claim, complete in
                 try await shifts.start(
-                    crew, account: claims.sub, at: place, device: input.device, deviceClock: input.deviceClock,
-                    claim: claim, complete: complete)
+                    input.id, observation, crew, account: claims.sub, claim: claim, complete: complete)
             })
     }
 
@@ -292,15 +304,30 @@ struct CrewRoutes: Sendable {
         let claims = try context.require(.crew)
         let shiftID = try context.pathID("id", Shift.self)
         let body = try await request.jsonBody(limit: 4 << 10)
-        _ = try body.decode(Nothing.self)
+        let input = try body.decode(EndedShift.self)
+        let now = desk.sources.now()
+        let observation = CrewShifts.Observation(
+            observedAt: input.observedAt, device: input.device,
+            deviceClock: try request.deviceClock(or: input.deviceClock, now: now))
+        var check = Validation()
+        observation.check(&check, now: now)
+        try check.finish()
         let key = try Idempotency.read(request, context, body: body.bytes)
         let crew = try await desk.crew(of: claims)
         return try await desk.once(
-            key, answer: { (shift: CrewShifts.Record) in try StoredResponse(.ok, json: Presented(shift)) },
+            key, answer: { (answer: CrewShifts.Answer) in try StoredResponse(.ok, json: Presented(answer)) },
             { claim, complete in
                 try await shifts.end(
-                    shiftID, crew, trace: context.traceparent, actor: context.principal.actor, claim: claim,
+                    shiftID, observation, crew, account: claims.sub, trace: context.traceparent, claim: claim,
                     complete: complete)
             })
+    }
+}
+
+extension CrewShifts.Observation {
+    fileprivate func check(_ check: inout Validation, now: Timestamp) {
+        if let observedAt { check.recent("observed_at", observedAt, now: now) }
+        if let device { check.text("device", device, 1...64) }
+        if let deviceClock { check.recent("device_clock", deviceClock, now: now) }
     }
 }

@@ -3,6 +3,7 @@ import HTTPTypes
 import Model
 import Outbox
 import Postgres
+import Rules
 import ServiceKit
 
 /// A crew as the API shows it: who they are, and what they are doing.
@@ -134,7 +135,9 @@ enum CrewDescriptions {
     private static let fields: [Schema.Field] = [
         Schema.Field("vehicle", .nullable(.text(1...80)), required: false),
         Schema.Field("list_limit", .nullable(.integer(1...100_000)), required: false),
-        Schema.Field("members", .nullable(.array(of: .uuid, maxItems: 40)), required: false, "Accounts."),
+        Schema.Field(
+            "members", .nullable(.array(of: .uuid, maxItems: 40)), required: false,
+            "Accounts, each once; 409 `member_elsewhere` for one of a crew in a district that is not yours."),
     ]
     private static let skill = Schema.string(pattern: "^[a-z][a-z0-9_]{0,47}$")
 
@@ -180,6 +183,11 @@ enum CrewDescriptions {
 
     static let position = Operation(
         .post, "/v1/crews/{id}/position", "Where the crew is; the last observation wins", access: .roles([.crew]),
+        description: """
+            Needs no id and no key: whatever comes late or twice, the place that was observed last stays. The time is \
+            corrected by the phone's clock.
+            """,
+        parameters: [.deviceClock],
         body: .json(
             .object(
                 [
@@ -188,11 +196,23 @@ enum CrewDescriptions {
                 ] + phone)),
         answers: [.noContent])
 
+    private static let observed = Schema.Field(
+        "observed_at", .nullable(.time), required: false, "By the phone's clock. Now, if not given.")
+
     static let start = Operation(
         .post, "/v1/shifts", "The crew begins its shift", access: .roles([.crew]),
+        description: """
+            With an id of the client's it may be sent late, again or after its own end. The same id with the same \
+            `observed_at` and place is the same shift, otherwise 409 `id_taken`. It ends an earlier shift of the crew \
+            that is still open; a start from before a later shift, or whose end has come, is kept as `late` and the \
+            crew is not at work by it. Without an id it is 409 `shift_is_open` while the crew is on shift. Which time \
+            counts is decided as for steps.
+            """,
+        parameters: [.deviceClock],
         body: .json(
             .object(
                 [
+                    Schema.Field("id", .nullable(.uuid), required: false, "Made by the client."), observed,
                     Schema.Field("lon", .nullable(.number(-180...180)), required: false),
                     Schema.Field("lat", .nullable(.number(-90...90)), required: false),
                 ] + phone)),
@@ -200,10 +220,41 @@ enum CrewDescriptions {
 
     static let end = Operation(
         .post, "/v1/shifts/{id}/end", "The crew ends its shift; unstarted work goes back to the queue",
-        access: .roles([.crew]), body: .json(.object([])), answers: [.ok(.reference("Shift"))], idempotent: true)
+        access: .roles([.crew]),
+        description: """
+            The end of a shift that is over is no error: it is kept if none was told before, and answered as `late`. \
+            With `observed_at` it may come before its start, and while a job is under way: the job stays with the \
+            crew. Without, that is 409 `job_is_started`.
+            """,
+        parameters: [.deviceClock],
+        body: .json(.object([observed] + phone)), answers: [.ok(.reference("Shift"))], idempotent: true)
 
     static func define(in document: inout OpenAPIDocument) {
         document.define("Crew", CrewView.schema)
-        document.define("Shift", CrewShifts.Record.schema)
+        document.define("Shift", CrewShifts.Answer.schema)
     }
+}
+
+extension CrewShifts.Answer: Presentable {
+    static let shown: [ShownField<CrewShifts.Answer>] = [
+        .init("shift_id", .uuid) { $0.shift.shiftID },
+        .init("crew_id", .uuid) { $0.shift.crewID },
+        .init("started_at", .nullable(.time), "The time that counts; null until the start has come.") {
+            $0.shift.startedAt
+        },
+        .init("start_observed_at", .nullable(.time), "By the phone's clock.") { $0.shift.start?.observedAt },
+        .init("start_counted", .nullable(.word(ObservedTime.Counted.self))) { $0.shift.start?.counted },
+        .init("start_counted_reason", .nullable(.string())) { $0.shift.start?.countedReason },
+        .init(
+            "ended_at", .nullable(.time),
+            "The time that counts; until the end has come, when a later shift of the crew began."
+        ) { $0.shift.endedAt },
+        .init("end_observed_at", .nullable(.time), "By the phone's clock.") { $0.shift.end?.observedAt },
+        .init("end_counted", .nullable(.word(ObservedTime.Counted.self))) { $0.shift.end?.counted },
+        .init("end_counted_reason", .nullable(.string())) { $0.shift.end?.countedReason },
+        .init(
+            "outcome", .word(ShiftRecord.Told.Outcome.self), "`late`: kept, but the crew is not at work, or off, by it."
+        ) { $0.outcome },
+        .init("replayed", .boolean, "It had been told before; nothing was done again.") { $0.isReplay },
+    ]
 }

@@ -50,6 +50,8 @@ final class LiveHub: Service, Sendable {
     private struct Client {
         var scope: DistrictScope
         var until: Timestamp
+        /// Whether the token that let it in has been taken back.
+        var isRevoked: @Sendable () -> Bool
         var continuation: AsyncStream<Output>.Continuation
     }
 
@@ -78,13 +80,16 @@ final class LiveHub: Service, Sendable {
     }
 
     /// A client's stream from now on, and the last number before it; nil if the hub cannot say yet, or is closing.
-    func subscribe(scope: DistrictScope, until: Timestamp) -> (stream: AsyncStream<Output>, last: Int64)? {
+    func subscribe(
+        scope: DistrictScope, until: Timestamp, isRevoked: @escaping @Sendable () -> Bool = { false }
+    ) -> (stream: AsyncStream<Output>, last: Int64)? {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Output.self, bufferingPolicy: .bufferingOldest(Self.bufferedMessages))
         let subscribed = state.withLock { state -> (id: UInt64, last: Int64)? in
             guard !state.isClosed, let last = state.last else { return nil }
             state.nextID += 1
-            state.clients[state.nextID] = Client(scope: scope, until: until, continuation: continuation)
+            state.clients[state.nextID] = Client(
+                scope: scope, until: until, isRevoked: isRevoked, continuation: continuation)
             return (state.nextID, last)
         }
         guard let subscribed else { return nil }
@@ -101,6 +106,10 @@ final class LiveHub: Service, Sendable {
             group.addTask { await self.follow() }
             group.addTask {
                 await repeatUntilShutdown(every: .seconds(15)) { self.beat() }
+            }
+            group.addTask {
+                // As often as revocations are read.
+                await repeatUntilShutdown(every: .seconds(2)) { self.endOver() }
             }
             group.addTask {
                 // A lost hint costs no more than this.
@@ -139,17 +148,21 @@ final class LiveHub: Service, Sendable {
         }
         let messages = try await database.query(LiveStore.after(last, limit: 500)).map { try LiveMessage($0) }
         // Two readers may hold the same page; only what is new is handed out.
-        state.withLock { state in
+        let slow = state.withLock { state in
+            var slow: [Client] = []
             for message in messages where message.seq > state.last ?? 0 {
                 state.last = message.seq
                 for (id, client) in state.clients where message.isVisible(in: client.scope) {
                     if case .dropped = client.continuation.yield(.message(message)) {
-                        client.continuation.finish()
                         state.clients[id] = nil
+                        slow.append(client)
                     }
                 }
             }
+            return slow
         }
+        // Not under the lock: the end of a stream takes it too.
+        for client in slow { client.continuation.finish() }
         return messages.count == 500
     }
 
@@ -163,21 +176,17 @@ final class LiveHub: Service, Sendable {
     }
 
     private func beat() {
+        let clients = state.withLock { Array($0.clients.values) }
+        for client in clients { client.continuation.yield(.heartbeat) }
+    }
+
+    /// Ends the streams whose token has run out or was taken back: whoever may comes back with a new one.
+    func endOver() {
         let now = now()
-        let ended = state.withLock { state -> [Client] in
-            var ended: [Client] = []
-            for (id, client) in state.clients {
-                // The token that let it in has run out: it comes back with a new one.
-                if now > client.until {
-                    ended.append(client)
-                    state.clients[id] = nil
-                } else {
-                    client.continuation.yield(.heartbeat)
-                }
-            }
-            return ended
-        }
-        for client in ended { client.continuation.finish() }
+        let clients = state.withLock(\.clients)
+        let over = clients.filter { now > $0.value.until || $0.value.isRevoked() }
+        state.withLock { state in for id in over.keys { state.clients[id] = nil } }
+        for client in over.values { client.continuation.finish() }
     }
 
     private func close() {

@@ -12,6 +12,7 @@ import ServiceKit
 struct LiveRoutes: Sendable {
     let desk: Desk
     let hub: LiveHub
+    let verifier: TokenVerifier
 
     func register(_ router: Router<APIContext>, _ document: inout OpenAPIDocument) {
         router.add(&document, Self.operation) { request, context in try await live(request, context) }
@@ -22,7 +23,7 @@ struct LiveRoutes: Sendable {
         access: .roles([.dispatcher, .manager, .office, .admin]),
         description: """
             Each event's name is the type of what happened (`case.changed.v1`; `order.photo` for a photo of the work), its \
-            data `{at, district_id, version, data}`. `hello` comes first, `reset` when the gap is too old to be filled.
+            data `{at, district_id, version, data}`. `hello` comes first, or `reset` when the gap cannot be filled: load anew.
             """,
         parameters: [
             Operation.Parameter(
@@ -43,14 +44,15 @@ struct LiveRoutes: Sendable {
             since = number
         }
         let scope = context.scope
-        guard let (stream, last) = hub.subscribe(scope: scope, until: claims.expiresAt) else {
-            throw Problem.unavailable()
-        }
+        let verifier = verifier
+        let subscribed = hub.subscribe(scope: scope, until: claims.expiresAt) { verifier.isRevoked(claims) }
+        guard let (stream, last) = subscribed else { throw Problem.unavailable() }
         let start = try await begin(after: since, last: last)
         let database = desk.database
         let body = ResponseBody { writer in
             try await writer.write(start.greeting)
             var sent = start.from
+            let seen = max(last, start.from)
             // What was missed, by the reader's own role and scope; the stream holds what comes meanwhile.
             while sent < last {
                 let rows = try await database.query(LiveStore.after(sent, limit: 500), scope: scope)
@@ -62,7 +64,7 @@ struct LiveRoutes: Sendable {
             for await output in stream {
                 switch output {
                 case .heartbeat: try await writer.write(LiveHub.heartbeat)
-                case .message(let message) where message.seq > last: try await writer.write(message.frame)
+                case .message(let message) where message.seq > seen: try await writer.write(message.frame)
                 case .message: break
                 }
             }
@@ -77,11 +79,14 @@ struct LiveRoutes: Sendable {
     }
 
     private func begin(after since: Int64?, last: Int64) async throws -> (from: Int64, greeting: ByteBuffer) {
-        guard let since, since < last else { return (last, Self.greeting("hello", last)) }
+        guard let since, since != last else { return (last, Self.greeting("hello", last)) }
         let bounds = try await desk.transacting.database.query(LiveStore.bounds, scope: .city).first
         let first = try bounds?.decode("first", as: Int64?.self) ?? last + 1
-        // Numbers may have gaps, so this errs on the side of a reload.
-        guard since + 1 >= first else { return (last, Self.greeting("reset", last)) }
+        // Another instance may have been quicker than this one.
+        let newest = max(last, try bounds?.decode("last", as: Int64?.self) ?? 0)
+        // Numbers may have gaps, so this errs on the side of a reload. One beyond the newest is of rows that are gone: all
+        // were purged before this instance began, or the database is an older one.
+        guard since + 1 >= first, since <= newest else { return (last, Self.greeting("reset", last)) }
         return (since, Self.greeting("hello", since))
     }
 

@@ -108,7 +108,10 @@ struct OrderRoutes: Sendable {
         let claims = try context.require(.crew)
         let orderID = try context.pathID("id", WorkOrder.self)
         let body = try await request.jsonBody(limit: 256 << 10)
-        let batch = try Self.checked(try body.decode(Batch.self), now: desk.sources.now())
+        let now = desk.sources.now()
+        var input = try body.decode(Batch.self)
+        input.deviceClock = try request.deviceClock(or: input.deviceClock, now: now)
+        let batch = try Self.checked(input, now: now)
         let key = try Idempotency.read(request, context, body: body.bytes)
         var crew = try await desk.crew(of: claims)
         // A phone sends when it can: by then the order may be another's, and the loan that it came with over.
@@ -213,8 +216,10 @@ enum OrderDescriptions {
         description: """
             Needs no If-Match: each observation is applied, or kept as late or contradicting; none is dropped. Ids are \
             the client's, so that a phone can send again what it has sent. `device_clock` is the phone's clock as it \
-            sends; from the second sync on, observed times count if it has not been moved in between.
+            sends, unless `Sluice-Device-Clock` tells it; an observed time counts from the phone's first sync on, if the \
+            clock has not been moved since.
             """,
+        parameters: [.deviceClock],
         body: .json(
             .object([
                 Schema.Field("device", .text(1...64), required: false, "Which phone."),

@@ -28,14 +28,17 @@ struct CaseActs: Sendable {
         try await transacting.decide(scope: act.districts) { transaction in
             var wanted = [act.caseID]
             if case .merge(let target) = act.decision { wanted.append(target) }
-            let looked = try await transaction.send([claim, CaseStore.read(wanted)])[1].map { try CaseRecord($0) }
+            var looked = try await transaction.send([claim, CaseStore.read(wanted)])[1].map { try CaseRecord($0) }
             guard let seen = looked.first(where: { $0.caseID == act.caseID }), act.covers(seen.districtID) else {
                 throw Problem.notFound("The case", zh: "案件")
             }
             if case .merge(let target) = act.decision, !looked.contains(where: { $0.caseID == target }) {
                 throw Self.unknownTarget
             }
-            if case .unmerge = act.decision, let target = seen.mergedInto { wanted.append(target) }
+            if case .unmerge = act.decision, let holder = try await holder(of: seen, transaction) {
+                looked.append(holder)
+                wanted.append(holder.caseID)
+            }
             let locked = try await lock(act, seen: seen, looked: looked, cases: wanted, transaction)
             guard locked.record.version == act.basedOn else {
                 throw Problem.preconditionFailed(current: locked.record.version)
@@ -78,6 +81,19 @@ struct CaseActs: Sendable {
             }
             try desk.unmerge(from: from, reports: locked.ownReports)
         }
+    }
+
+    /// The case that has the reports of a merged one: what that was merged into, or what this was merged into since.
+    private func holder(of merged: CaseRecord, _ transaction: PostgresTransaction) async throws -> CaseRecord? {
+        var next = merged.mergedInto
+        for _ in 0..<32 {
+            guard let id = next else { return nil }
+            let rows = try await transaction.send([CaseStore.read([id])], scope: .city)[0]
+            guard let record = try rows.first.map({ try CaseRecord($0) }) else { return nil }
+            if record.state != .merged { return record }
+            next = record.mergedInto
+        }
+        return nil
     }
 
     private static var unknownTarget: Problem {
@@ -123,7 +139,7 @@ struct CaseActs: Sendable {
         let first = statements.count - 5
         if let wantedCrew { statements.append(CrewStore.offers([wantedCrew])) }
         if case .unmerge = act.decision {
-            statements.append(ReportStateStore.share(of: act.caseID, in: seen.mergedInto))
+            statements.append(ReportStateStore.share(of: act.caseID, in: cases.first { $0 != act.caseID }))
         }
         let rows = try await transaction.send(statements, scope: .city)
 

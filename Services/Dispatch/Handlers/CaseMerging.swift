@@ -79,7 +79,6 @@ extension CaseDesk {
         pause(since: merged)
         says(.caseUnmerged)
         requeue()
-        guard !target.state.isTerminal || target.state == .closed else { return }
         var from = target
         from.reportCount = max(0, from.reportCount - record.reportCount)
         if let openedAt = reports?.othersFrom, openedAt != from.openedAt {

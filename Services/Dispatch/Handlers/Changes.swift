@@ -157,7 +157,9 @@ struct Changes {
     func writes() throws -> [SQL] {
         var statements = queueUpdates
         if !unqueued.isEmpty { statements.append(QueueStore.remove(unqueued.sorted())) }
-        statements += try QueueStore.put(queued)
+        let opened = Set(insertedCases.map(\.caseID))
+        statements += try QueueStore.add(queued.filter { opened.contains($0.caseID) })
+        statements += try QueueStore.put(queued.filter { !opened.contains($0.caseID) })
         statements += slots
         statements += try CaseStore.insert(insertedCases)
         statements += try CaseStore.update(updatedCases)

@@ -28,13 +28,30 @@ struct CrewSteps: Sendable {
         _ batch: Batch, order orderID: WorkOrder.ID, crew: CrewScope, account: Account.ID, trace: String,
         claim: SQL, complete: (Answer) throws -> SQL
     ) async throws -> Answer {
+        do {
+            return try await take(
+                batch, order: orderID, crew: crew, account: account, trace: trace, meetsUnseenPeriod: false,
+                claim: claim, complete: complete)
+        } catch let error as PostgresError where error.isExclusionViolation(constraint: OrderStore.periodsAlone) {
+            // Looking again has not shown with what it overlaps: a job in a district that the crew no longer sees, since
+            // its loan is over. It is kept as contradicting like any other, else the phone could never deliver it.
+            return try await take(
+                batch, order: orderID, crew: crew, account: account, trace: trace, meetsUnseenPeriod: true,
+                claim: claim, complete: complete)
+        }
+    }
+
+    private func take(
+        _ batch: Batch, order orderID: WorkOrder.ID, crew: CrewScope, account: Account.ID, trace: String,
+        meetsUnseenPeriod: Bool, claim: SQL, complete: (Answer) throws -> SQL
+    ) async throws -> Answer {
         try await transacting.decide(scope: .districts(crew.districts)) { transaction in
             let rows = try await transaction.send(
                 [claim, CrewStore.lockSlots([crew.crewID]), CaseStore.lockCase(of: orderID, crew: crew.crewID)]
                     + [
                         OrderStore.lock([orderID]),
                         StepStore.known(batch.steps.map(\.stepID), crew: crew.crewID),
-                        CrewStore.phoneOffset(crew.crewID, device: batch.device ?? ""),
+                        CrewStore.phoneClock(crew.crewID, device: batch.device ?? ""),
                         OrderStore.recentPeriods(of: crew.crewID, besides: orderID),
                         "SELECT clock_timestamp()",
                     ])
@@ -46,11 +63,15 @@ struct CrewSteps: Sendable {
             var fold = OrderStepFold(
                 order: order, record: record, slot: slot,
                 otherPeriods: try rows[6].map { (from: try $0.decode("from"), to: try $0.decode("to")) },
-                receivedAt: now, offset: batch.deviceClock.map { now - $0 },
-                previousOffset: try rows[5].first.map { .milliseconds(try $0.decode("offset_ms", as: Int.self)) })
+                meetsUnseenPeriod: meetsUnseenPeriod, receivedAt: now, offset: batch.deviceClock.map { now - $0 },
+                phone: try rows[5].first.map { try PhoneClock($0) })
             let known = try rows[4].keyed(by: \.step.stepID) { try StepStore.result($0) }
-            for step in batch.steps {
-                if let earlier = known[step.stepID] { fold.repeated(earlier) } else { fold.apply(step) }
+            for (index, step) in batch.steps.enumerated() {
+                if let earlier = known[step.stepID] {
+                    fold.repeated(earlier)
+                } else {
+                    fold.apply(step, before: batch.steps[(index + 1)...].filter { known[$0.stepID] == nil })
+                }
             }
             var changes = Changes(
                 sources: transacting.sources, now: now, actor: "account:\(account)")
@@ -94,8 +115,12 @@ struct CrewSteps: Sendable {
             order.version = before.order.version + 1
         }
         if fold.slot != before.slot { changes.slots.append(CrewStore.save(fold.slot)) }
-        if let since = fold.opensPeriodAt { changes.periods.append(OrderStore.openPeriod(order, since: since)) }
-        if let at = fold.closesPeriodAt { changes.periods.append(OrderStore.closePeriod(order.orderID, at: at)) }
+        if let since = fold.opensPeriodAt {
+            // In one statement: left open for a moment, it would meet a job that the crew began after it.
+            changes.periods.append(OrderStore.openPeriod(order, since: since, until: fold.closesPeriodAt))
+        } else if let at = fold.closesPeriodAt {
+            changes.periods.append(OrderStore.closePeriod(order.orderID, at: at))
+        }
         changes.others += try StepStore.insert(
             new, order: order, account: account, offset: fold.offset, receivedAt: fold.receivedAt)
         if let device = batch.device, let offset = fold.offset {

@@ -58,27 +58,29 @@ struct OrderStepFold {
 
     /// The crew's other active periods; open ended ones have no end.
     let otherPeriods: [(from: Timestamp, to: Timestamp?)]
+    /// What this order would begin meets a period that is not among them.
+    let meetsUnseenPeriod: Bool
     let receivedAt: Timestamp
     let offset: Duration?
-    let previousOffset: Duration?
+    let phone: PhoneClock?
 
     init(
         order: OrderRecord, record: CaseRecord, slot: SlotRecord, otherPeriods: [(from: Timestamp, to: Timestamp?)],
-        receivedAt: Timestamp, offset: Duration?, previousOffset: Duration?
+        meetsUnseenPeriod: Bool, receivedAt: Timestamp, offset: Duration?, phone: PhoneClock?
     ) {
         self.order = order
         self.record = record
         self.slot = slot
         self.otherPeriods = otherPeriods
+        self.meetsUnseenPeriod = meetsUnseenPeriod
         self.receivedAt = receivedAt
         self.offset = offset
-        self.previousOffset = previousOffset
+        self.phone = phone
     }
 
-    mutating func apply(_ step: ObservedStep) {
-        let time = ObservedTime.decide(
-            observedAt: step.observedAt, receivedAt: receivedAt, offset: offset, previousOffset: previousOffset,
-            lastServerStepAt: order.lastStepAt)
+    /// - Parameter rest: what the batch tells after this step and was not handled before.
+    mutating func apply(_ step: ObservedStep, before rest: [ObservedStep]) {
+        let time = counted(step, after: order.lastStepAt)
         func result(_ outcome: StepResult.Outcome, _ reason: Reason) -> StepResult {
             StepResult(step: step, outcome: outcome, reason: reason, time: time)
         }
@@ -94,10 +96,13 @@ struct OrderStepFold {
         switch OrderLifecycle.next(after: act, in: order.state) {
         case .failure(let refusal):
             let isOver = order.state.isReleased && !(order.state == .done && fills(act, time.at))
-            if !isOver { fill(act, time.at) }
+            // Refused, "done" tells nothing about the work: nobody has begun it.
+            if !isOver, act != .done { fill(act, time.at) }
             results.append(result(isOver || act == .done ? .contradicting : .late, refusal.reason))
         case .success(let state):
-            if !order.state.isStarted, state.isStarted, let reason = overlap(at: time) {
+            if !order.state.isStarted, state.isStarted,
+                let reason = overlap(from: time.at, to: end(of: state, since: time.at, in: rest))
+            {
                 results.append(result(.contradicting, reason))
                 return
             }
@@ -118,6 +123,8 @@ struct OrderStepFold {
     private mutating func advance(to state: OrderState, by act: OrderAct, at time: Timestamp) {
         let wasActive = order.isActive
         let wasListed = order.isListed
+        // A job that was over before the crew's present one began leaves that where it is.
+        let isOfOtherJob = slot.job.map { $0.orderID != order.orderID } ?? false
         order.state = state
         order.lastStepAt = max(order.lastStepAt, time)
         fill(act, time)
@@ -125,12 +132,16 @@ struct OrderStepFold {
 
         if order.isActive {
             if !wasActive { opensPeriodAt = time }
-            slot.job = CrewClaim.Job(
-                orderID: order.orderID, emergency: order.emergency, severity: order.severity, state: state)
+            if !isOfOtherJob {
+                slot.job = CrewClaim.Job(
+                    orderID: order.orderID, emergency: order.emergency, severity: order.severity, state: state)
+            }
         } else if wasActive {
             closesPeriodAt = time
-            slot.job = nil
-            slot.freeSince = max(slot.freeSince, time)
+            if !isOfOtherJob {
+                slot.job = nil
+                slot.freeSince = max(slot.freeSince, time)
+            }
         }
         if wasListed && !order.isListed { slot.listed = max(0, slot.listed - 1) }
         advanceCase(act)
@@ -157,6 +168,27 @@ struct OrderStepFold {
 
     // MARK: - Times
 
+    private func counted(_ step: ObservedStep, after lastStepAt: Timestamp) -> ObservedTime.Decision {
+        ObservedTime.decide(
+            observedAt: step.observedAt, receivedAt: receivedAt, offset: offset, previous: phone,
+            lastServerStepAt: lastStepAt)
+    }
+
+    /// When the order will be over by what the batch still tells; nil if it tells no end.
+    private func end(of state: OrderState, since start: Timestamp, in rest: [ObservedStep]) -> Timestamp? {
+        var state = state
+        var lastStepAt = max(order.lastStepAt, start)
+        for step in rest {
+            guard let act = step.kind.act, case .success(let next) = OrderLifecycle.next(after: act, in: state)
+            else { continue }
+            let at = counted(step, after: lastStepAt).at
+            if next.isReleased { return at }
+            state = next
+            lastStepAt = max(lastStepAt, at)
+        }
+        return nil
+    }
+
     /// Whether the step would tell a time that is not known yet.
     private func fills(_ act: OrderAct, _ time: Timestamp) -> Bool {
         switch act {
@@ -175,7 +207,10 @@ struct OrderStepFold {
         case .done: order.doneAt = order.doneAt ?? time
         default: return
         }
-        guard record.orderID == order.orderID || order.state == .done else { return }
+        // What an order that is done tells late is about its case only until that is taken up again.
+        let isSolvedByThis = order.state == .done && record.orderID == nil
+        guard record.orderID == order.orderID || isSolvedByThis && [.verification, .closed].contains(record.state)
+        else { return }
         meet(.respond, time)
         if act == .onSite || act == .done { meet(.arrive, time) }
         if act == .done { meet(.resolve, time) }
@@ -191,11 +226,15 @@ struct OrderStepFold {
         met[clock] = time
     }
 
-    /// Another job binds the crew, or bound it when this one is said to have begun.
-    private func overlap(at time: ObservedTime.Decision) -> Reason? {
-        if let job = slot.job, job.orderID != order.orderID { return Self.overlapping }
+    /// Another job binds the crew, or bound it while this one is said to have been under way. Batches come in any order,
+    /// so a job that is over may be told after the one that followed it.
+    private func overlap(from start: Timestamp, to end: Timestamp?) -> Reason? {
+        if meetsUnseenPeriod { return Self.overlapping }
+        if end == nil, let job = slot.job, job.orderID != order.orderID { return Self.overlapping }
         let clashes = otherPeriods.contains { period in
-            period.to.map { $0 > time.at } ?? true
+            let isOverBefore = period.to.map { $0 <= start } ?? false
+            let beginsAfter = period.from > start && (end.map { period.from >= $0 } ?? false)
+            return !isOverBefore && !beginsAfter
         }
         return clashes ? Self.overlapping : nil
     }

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Model
 import Outbox
 import Postgres
+import ServiceKit
 
 /// Runs decisions that come by HTTP: on the scoped role, again if a neighbour was quicker, with the hints after COMMIT.
 struct Transacting: Sendable {
@@ -30,8 +31,8 @@ struct Transacting: Sendable {
                 return value
             } catch let error as PostgresError where tries < 4 && error.isConflictWithNeighbour {
                 continue
-            } catch is NeighbourWasQuicker where tries < 4 {
-                continue
+            } catch is NeighbourWasQuicker {
+                if tries >= 4 { throw Problem.unavailable() }
             }
         }
     }

@@ -73,7 +73,8 @@ enum CrewRegister {
         """
     }
 
-    /// These accounts and no others. An account that belonged to another crew moves.
+    /// These accounts and no others, each named once. An account that belonged to another crew moves, unless row-level
+    /// security hides that crew: then the statement is refused.
     static func setMembers(_ accounts: [Account.ID], of crew: Crew.ID, district: District.ID) -> [SQL] {
         [
             "DELETE FROM dispatch.crew_member WHERE crew_id = \(crew) AND NOT account_id = ANY (\(accounts))",

@@ -186,19 +186,33 @@ enum CrewStore {
         "SELECT lon, lat FROM dispatch.crew_position WHERE crew_id = \(crew)"
     }
 
-    static func phoneOffset(_ crew: Crew.ID, device: String) -> SQL {
-        "SELECT offset_ms FROM dispatch.phone_clock WHERE crew_id = \(crew) AND device = \(device)"
+    static func phoneClock(_ crew: Crew.ID, device: String) -> SQL {
+        "SELECT offset_ms, stable_since FROM dispatch.phone_clock WHERE crew_id = \(crew) AND device = \(device)"
     }
 
+    /// What is noted before the clock was moved cannot be dated by it, so the time of the move is kept as well.
     static func savePhoneOffset(
         _ crew: Crew.ID, home: District.ID, device: String, offset: Duration, at: Timestamp
     ) -> SQL {
         """
-        INSERT INTO dispatch.phone_clock (crew_id, device, district_id, offset_ms, synced_at)
-        VALUES (\(crew), \(device), \(home), \(offset.microseconds / 1_000), \(at))
+        INSERT INTO dispatch.phone_clock AS p (crew_id, device, district_id, offset_ms, synced_at, stable_since)
+        VALUES (\(crew), \(device), \(home), \(offset.microseconds / 1_000), \(at), \(at))
         ON CONFLICT (crew_id, device) DO UPDATE
-        SET offset_ms = excluded.offset_ms, synced_at = excluded.synced_at
+        SET offset_ms = excluded.offset_ms, synced_at = excluded.synced_at,
+            stable_since = CASE
+                WHEN abs(excluded.offset_ms - p.offset_ms) <= \(ObservedTime.agreement.microseconds / 1_000)
+                    THEN p.stable_since
+                ELSE excluded.stable_since
+            END
         """
+    }
+}
+
+extension PhoneClock {
+    init(_ row: Row) throws {
+        self.init(
+            offset: .milliseconds(try row.decode("offset_ms", as: Int.self)),
+            stableSince: try row.decode("stable_since"))
     }
 }
 

@@ -89,12 +89,15 @@ enum OrderStore {
 
     // MARK: - Active periods
 
-    /// From now on, or from `since`, the order binds its crew alone. An order that was lowered, and is begun from the crew's
-    /// list later, had a period before.
-    static func openPeriod(_ order: OrderRecord, since: Timestamp) -> SQL {
+    static let periodsAlone = "crew_period_alone"
+
+    /// From `since` on, or until it was over, the order binds its crew alone. An order that was lowered, and is begun from
+    /// the crew's list later, had a period before.
+    static func openPeriod(_ order: OrderRecord, since: Timestamp, until: Timestamp? = nil) -> SQL {
         """
         INSERT INTO dispatch.crew_period (order_id, crew_id, district_id, period)
-        VALUES (\(order.orderID), \(order.crewID), \(order.districtID), tstzrange(\(since), NULL))
+        VALUES (\(order.orderID), \(order.crewID), \(order.districtID),
+                tstzrange(\(since), \(until.map { max(since, $0) }.postgresParameter)::timestamptz))
         ON CONFLICT (order_id) DO UPDATE SET period = excluded.period
         """
     }
@@ -108,13 +111,15 @@ enum OrderStore {
         """
     }
 
-    /// When other orders bound the crew lately; an open period has no end.
+    /// When other orders bound the crew since the last step of this one; an open period has no end. No time from before
+    /// that step counts, so no older period can be met.
     static func recentPeriods(of crew: Crew.ID, besides order: WorkOrder.ID) -> SQL {
         """
         SELECT lower(period) AS "from", upper(period) AS "to"
         FROM dispatch.crew_period
         WHERE crew_id = \(crew) AND order_id <> \(order) AND NOT isempty(period)
-          AND period && tstzrange(clock_timestamp() - interval '3 days', NULL)
+          AND period && tstzrange(
+              (SELECT least(last_step_at, statement_timestamp()) FROM dispatch.work_order WHERE order_id = \(order)), NULL)
         """
     }
 

@@ -92,6 +92,19 @@ enum QueueStore {
         lon, lat, canary
         """
 
+    /// Adds cases that this transaction opens: nobody has been asked for them.
+    static func add(_ records: [QueueRecord]) throws -> [SQL] {
+        guard !records.isEmpty else { return [] }
+        return [
+            """
+            INSERT INTO dispatch.claim_queue (\(columns))
+            SELECT \(columns)
+            FROM json_populate_recordset(NULL::dispatch.claim_queue, \(try RecordText.text(of: records))::json)
+            ORDER BY case_id
+            """
+        ]
+    }
+
     /// Adds, or sets anew what has changed about a case that waits already. Who has declined the case or not answered since
     /// somebody last finished it is read from its orders. A wait for verification begins once, when the case becomes an
     /// emergency.

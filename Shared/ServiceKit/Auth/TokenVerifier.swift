@@ -138,11 +138,15 @@ public final class TokenVerifier: Service {
     }
 
     private func unlessRevoked(_ claims: Claims) throws(Token.Fault) -> Claims {
-        let isRevoked = state.withLock { state in
+        if isRevoked(claims) { throw .revoked }
+        return claims
+    }
+
+    /// Whether a token that was good has been taken back since, for what lasts longer than one request.
+    public func isRevoked(_ claims: Claims) -> Bool {
+        state.withLock { state in
             state.sessions[claims.sid] != nil || state.subjects[claims.sub].map { claims.issuedAt <= $0 } ?? false
         }
-        if isRevoked { throw .revoked }
-        return claims
     }
 
     /// Reads keys and revocations once more. What is known stays if that fails.
