@@ -52,7 +52,8 @@ extension ServerTests {
             }
         }
 
-        /// M02, M05: with the broker stopped there is only this way.
+        /// M02: spring-projects/spring-amqp#673. M05: rabbitmq/rabbitmq-server#14589. With the broker stopped there is
+        /// only this way.
         @Test func whatIsUnderWayHidesNothingThatIsNewer() async throws {
             try await withCity { city in
                 let intake = await Station(city, .intake)

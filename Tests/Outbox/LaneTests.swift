@@ -9,7 +9,8 @@ import Testing
 
 extension ServerTests {
     @Suite struct LaneTests {
-        /// The broker is frozen, as with a memory alarm or a lost quorum: M02, M04, M05.
+        /// The broker is frozen, as with a memory alarm or a lost quorum. M02: spring-projects/spring-amqp#673.
+        /// M04: opsmill/infrahub#1632, rabbitmq/rabbitmq-server#249. M05: rabbitmq/rabbitmq-server#14589.
         @Test func anEmergencyReachesItsConsumerOnceThoughTheBrokerIsStopped() async throws {
             try await withCity { city in
                 let intake = await Station(city, .intake)
@@ -70,7 +71,7 @@ extension ServerTests {
             }
         }
 
-        /// M08, M13: without any hint.
+        /// Without any hint. M08: timgit/pg-boss#851, graphile/worker#541. M13: agent-substrate/substrate#920.
         @Test func thePollAloneDelivers() async throws {
             try await withCity { city in
                 let line = try await Line.open(to: city.servers.brokerPort)

@@ -50,7 +50,7 @@ extension ServerTests {
             }
         }
 
-        /// M15: the purge runs each minute, whatever the inbox holds.
+        /// M15: graphile/worker#274, OpenFn/lightning#3564. The purge runs each minute, whatever the inbox holds.
         @Test func thePurgeOfTheInboxReadsOnlyWhatIsOld() async throws {
             try await withCity { city in
                 _ = try await city.sql(
@@ -77,7 +77,7 @@ extension ServerTests {
             }
         }
 
-        /// M14: the broker is away for hours, so that what was consumed is not confirmed.
+        /// M14: riverqueue/river#59. The broker is away for hours, so that what was consumed is not confirmed.
         @Test func theSweepReadsNoRowThatItLeaves() async throws {
             try await withCity { city in
                 _ = try await city.sql(

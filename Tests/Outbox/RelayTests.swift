@@ -70,7 +70,7 @@ extension ServerTests {
             }
         }
 
-        /// M05, M06: the link breaks between publish and confirm.
+        /// The link breaks between publish and confirm. M05: rabbitmq/amqp091-go#46. M06: zarusz/SlimMessageBus#458.
         @Test func whatHasNoConfirmIsSentAgainAndNeverMarkedSent() async throws {
             try await withCity { city in
                 let line = try await Line.open(to: city.servers.brokerPort)
@@ -118,7 +118,8 @@ extension ServerTests {
             }
         }
 
-        /// M07: a body above what the broker takes would cost the channel, and all that is under way on it, again and again.
+        /// M07: MassTransit/MassTransit#6216. A body above what the broker takes would cost the channel, and all that is
+        /// under way on it, again and again.
         @Test func aRowThatIsTooLargeStopsNobodyAndIsReported() async throws {
             try await withCity { city in
                 let queue = await Listener(city, "dispatch.routine")

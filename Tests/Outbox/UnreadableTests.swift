@@ -90,7 +90,8 @@ extension ServerTests {
             }
         }
 
-        /// M07: as `aRowThatCannotBeSentStopsNobodyAndIsReported`, for a row that does not get as far as the broker.
+        /// M07: gruelbox/transaction-outbox#788. As `aRowThatCannotBeSentStopsNobodyAndIsReported`, for a row that does
+        /// not get as far as the broker.
         @Test func aRowThatCannotBeReadStopsNobodyAndIsReported() async throws {
             try await withCity { city in
                 let queue = await Listener(city, "dispatch.routine")

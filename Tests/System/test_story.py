@@ -206,23 +206,31 @@ def test_a_routine_request_waits_its_turn_and_is_done(city, dispatcher, on_shift
     assert city.person().seen(f"/v1/reports/{receipt['code']}")["state"] == "closed"
 
 
-def test_a_days_work_sent_late_and_twice_is_kept_once(city, stack, on_shift):
-    """A phone without signal: all steps in one batch, sent again since no answer came."""
+def test_a_days_work_sent_late_and_twice_is_kept_once(city, stack):
+    """A phone without signal: the start of the shift, all steps in one batch, and the end, each sent again since no
+    answer came."""
     from city import new_id, now
 
-    crew = on_shift("crew-luohu-5")
+    city.calm("luohu")
+    crew = city.person("crew-luohu-5")
+
+    def send(path, **said):
+        return crew.act(path, {"device": "phone", "device_clock": now(), **said})
+
+    shift, start = new_id(), {"observed_at": now(), **city.place("luohu")}
+    began = send("/v1/shifts", id=shift, **start)
+    assert began.status_code == 201 and began.json()["shift_id"] == shift, began.text
+    assert began.json()["outcome"] == "applied" and not began.json()["replayed"], began.text
+    again = send("/v1/shifts", id=shift, **start)
+    assert again.status_code == 201 and again.json() == {**began.json(), "replayed": True}, again.text
+    taken = send("/v1/shifts", id=shift, **{**start, "observed_at": now()})
+    assert taken.status_code == 409 and taken.json()["code"] == "id_taken", taken.text
+
     receipt = city.report("luohu", category="gully_blocked")
     case_id = city.case_of(receipt)
-
-    def mine():
-        for login in ("crew-luohu-5", "crew-luohu-1"):
-            orders = city.person(login).seen("/v1/orders", params={"open": "true", "limit": 200})["items"]
-            for order in orders:
-                if order["case_id"] == case_id:
-                    return login, order
-        return None
-    login, order = wait_for(mine, why="a crew has the order")
-    crew = city.person(login)
+    order = wait_for(
+        lambda: [order for order in crew.seen("/v1/orders", params={"open": "true", "limit": 200})["items"]
+                 if order["case_id"] == case_id], why="the crew has the order")[0]
     steps = [
         {"id": new_id(), "kind": kind, "observed_at": now(), "based_on": order["version"]}
         for kind in ("accept", "en_route", "on_site", "done")]
@@ -249,6 +257,25 @@ def test_a_days_work_sent_late_and_twice_is_kept_once(city, stack, on_shift):
     kept = crew.seen(f"/v1/orders/{order['order_id']}")["photos"]
     assert [photo["id"] for photo in kept] == [photo_id for _, photo_id, _ in photos]
     assert [photo["kind"] for photo in kept] == ["before", "during", "after"]
+
+    # The end of the shift, sent twice; then a colleague's, who did not know.
+    end = {"observed_at": now()}
+    ended = send(f"/v1/shifts/{shift}/end", **end)
+    assert ended.status_code == 200 and ended.json()["outcome"] == "applied", ended.text
+    again = send(f"/v1/shifts/{shift}/end", **end)
+    assert again.json() == {**ended.json(), "replayed": True}, again.text
+    other = send(f"/v1/shifts/{shift}/end", observed_at=now())
+    assert other.json() == {**ended.json(), "outcome": "late"}, other.text
+
+    # Another shift comes with its end before its start: both are kept, and nobody is at work by it.
+    shift, start = new_id(), {"observed_at": now(), **city.place("luohu")}
+    ended = send(f"/v1/shifts/{shift}/end", observed_at=now())
+    assert ended.status_code == 200 and ended.json()["started_at"] is None, ended.text
+    began = send("/v1/shifts", id=shift, **start)
+    assert began.status_code == 201 and began.json()["outcome"] == "late", began.text
+    assert began.json()["ended_at"] == ended.json()["ended_at"] and began.json()["started_at"], began.text
+    assert [mine["on_shift"] for mine in crew.seen("/v1/crews")["items"]] == [False]
+    assert stack.value("SELECT count(*) FROM dispatch.shift WHERE shift_id = %s", shift) == 1
 
 
 def test_the_second_contact_is_told_when_nobody_acknowledges(city, dispatcher, mailbox):

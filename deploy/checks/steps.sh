@@ -13,6 +13,7 @@ if wanted lint; then
     step format "swift format, shellcheck" 300 '' "$CHECKS/format"
     step imports "import rules" 60 '' "$CHECKS/imports"
     step files "no file that does not belong" 60 '' "$CHECKS/files"
+    step proofs "the tests that guarantees.md names" 60 '' "$CHECKS/proofs"
 fi
 
 if wanted build || wanted unit || wanted system || wanted openapi || wanted chaos || wanted benchmarks; then

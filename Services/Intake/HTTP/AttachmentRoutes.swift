@@ -24,7 +24,7 @@ struct AttachmentRoutes: Sendable {
                 PictureAnswer.sizeParameter,
                 .query("code", ReportDescriptions.trackingCode, "The report's tracking code."),
             ],
-            answers: [Operation.Answer(.ok, "The picture", .bytes("image/jpeg"))])
+            answers: [Operation.Answer(.ok, "The picture", .bytes("image/jpeg")), SessionDescriptions.refused])
         router.add(&document, get) { request, context in try await show(request, context) }
     }
 

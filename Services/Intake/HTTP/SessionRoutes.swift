@@ -196,7 +196,7 @@ enum SessionDescriptions {
                     .init("login", ReportDescriptions.plain(1...64)),
                     .init("password", ReportDescriptions.plain(1...128)), cookie,
                 ]), .object([.init("id_token", .string(minLength: 1, maxLength: 8_192)), cookie]),
-            ])), answers: [.created(answer, "Signed in")], idempotent: true)
+            ])), answers: [.created(answer, "Signed in"), refused], idempotent: true)
 
     private static let cookie = Schema.Field(
         "cookie", .boolean, required: false, "True in browsers: tokens go into cookies.")
@@ -208,7 +208,8 @@ enum SessionDescriptions {
             was never used, and it is the device that signed in (or 30 s have not passed).
             """,
         parameters: [ReportDescriptions.device],
-        body: .json(.object([.init("refresh_token", .text(1...200), required: false)])), answers: [.ok(answer)])
+        body: .json(.object([.init("refresh_token", .text(1...200), required: false)])),
+        answers: [.ok(answer), refused])
 
     static let get = Operation(
         .get, "/v1/session", "Who is signed in", access: .signedIn, answers: [.ok(answer)])
@@ -216,6 +217,11 @@ enum SessionDescriptions {
     static let delete = Operation(
         .delete, "/v1/session", "Sign out", access: .signedIn,
         parameters: [.query("everywhere", .boolean, "On all devices.")], answers: [.noContent])
+
+    /// Of routes that anyone may call, and that know who does all the same.
+    static let refused = Operation.Answer(
+        .unauthorized, "The token, or what was given to get one, is not accepted.",
+        .of((Problem.contentType, .reference("Problem"))))
 
     private static let answer = Schema.object([
         .init("account", .uuid), .init("session", .uuid), .init("name", .string()),

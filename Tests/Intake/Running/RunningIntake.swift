@@ -27,8 +27,11 @@ final class RunningIntake: Sendable {
     let database: String
     let server: PrivatePostgres
     private let running: Task<Void, any Error>
+    private let stopping: AsyncStream<String>.Continuation
 
-    private init() async throws {
+    /// One of a test's own, which stops it.
+    /// - Parameter more: settings besides the usual ones.
+    init(_ more: [String: String] = [:]) async throws {
         server = try PrivatePostgres.shared()
         database = try await server.migratedDatabase()
         try await server.open("sluice_migrate", database: database).run(SmallCity.rows)
@@ -48,7 +51,7 @@ final class RunningIntake: Sendable {
                 "SLUICE_ATTACHMENTS_DIR": folder.path, "SLUICE_BUDGET_PREFIX": "100000",
                 // A round is a test's own affair.
                 "SLUICE_CANARY_RATE": "0",
-            ])
+            ].merging(more) { $1 })
         var logger = Logger(label: "intake")
         logger.logLevel = .critical
         let context = ServiceContext(configuration: configuration, logger: logger, metrics: MetricsRegistry())
@@ -64,12 +67,18 @@ final class RunningIntake: Sendable {
         address = "http://127.0.0.1:\(port)"
         let (router, document) = service.routes()
         let services = service.services()
-        let forever = AsyncStream<String> { _ in }
+        let (stops, stopping) = AsyncStream.makeStream(of: String.self)
+        self.stopping = stopping
         running = Task {
             try await serve(
-                context, router: router, document: document, services: services, views: [], stops: forever)
+                context, router: router, document: document, services: services, views: [], stops: stops)
         }
         try await waitUntilReady()
+    }
+
+    func stop() async {
+        stopping.yield("test")
+        _ = try? await running.value
     }
 
     private func waitUntilReady() async throws {

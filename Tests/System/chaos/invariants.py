@@ -121,6 +121,14 @@ QUERIES = [
           AND NOT EXISTS (SELECT FROM dispatch.api_inbox i WHERE i.event_id = h.id)
         """),
     Invariant(
+        "I4 every event is evidence", "the ledger on which figures rest lacks an event that its publisher has recorded",
+        " UNION ALL ".join(
+            f"SELECT '{schema}' AS service, h.id, h.type FROM {schema}.history h"
+            " WHERE h.recorded_at >= %(since)s AND NOT h.canary"
+            " AND h.type ~ '^(report|case|order|storm|notice|facility|place)[.]'"
+            " AND NOT EXISTS (SELECT FROM scoring.evidence e WHERE e.event_id = h.id)"
+            for schema in ("intake", "dispatch", "gis", "notification"))),
+    Invariant(
         "I5 a crew is in one place", "two orders bound one crew at the same time",
         """
         SELECT a.crew_id, a.order_id, b.order_id AS other FROM dispatch.crew_period a
