@@ -45,7 +45,8 @@ struct ControlDatabase: Sendable {
             group.addTask {
                 try await Task.sleep(for: patience)
                 throw CommandFailure(
-                    "the database does not answer: \(client.health.lastError.map { "\($0)" } ?? "no connection in time")")
+                    "the database does not answer: \(client.health.lastError.map { "\($0)" } ?? "no connection in time")"
+                )
             }
             defer { group.cancelAll() }
             try await group.next()
