@@ -2,6 +2,7 @@
 
 SLUICE_CHAOS_SEED chooses what fails when; SLUICE_CHAOS_MINUTES makes the run as long as wanted (empty: the short one)."""
 
+import contextlib
 import json
 import os
 import threading
@@ -87,7 +88,14 @@ def test_the_invariants_hold_whatever_is_killed_or_stopped(city, stack, hook, ca
         pass  # the whole list is below
     versions.over.set()
     versions.join(30)
-    found = broken(stack, since, load.accepted)
+    # What nobody answers is asked for again each minute, so that some case may be on its way at any one look.
+    found = []
+
+    def holds():
+        found[:] = broken(stack, since, load.accepted)
+        return not found or None
+    with contextlib.suppress(AssertionError):
+        wait_for(holds, 30, every=3, why="the invariants hold")
 
     # I2, as people see it: the list of open cases has every case that is open.
     dispatcher, listed, cursor = city.person("dispatcher"), set(), None
