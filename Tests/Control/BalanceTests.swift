@@ -51,16 +51,8 @@ struct BalanceTests {
         let server = try PrivatePostgres.shared()
         let name = try await server.migratedDatabase()
         try await server.open("postgres", database: name).run(Self.fixture)
-        let settings = server.settings("sluice_control", database: name)
-        let client = PostgresClient(
-            configuration: PostgresConfiguration(
-                host: settings.host, port: settings.port, database: name, user: settings.user,
-                password: settings.password.map { Secret($0) }),
-            shared: 1, exclusive: 1, reactor: PostgresReactor(), name: "test", logger: Logger(label: "test"))
-        let running = Task { try await client.run() }
+        let (database, running) = try ControlDatabase.onStage(server, name)
         defer { running.cancel() }
-        let database = ControlDatabase(
-            client: client, settings: ControlSettings(reader: try SettingsReader(environment: [:])))
 
         let since = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) - .seconds(3_600)
         let balance = try await ReportBalance.read(since: since, grace: 120, database)

@@ -93,16 +93,8 @@ struct WaitingEmergenciesTests {
         let name = try await server.copiedDatabase()
         let superuser = try await server.open("postgres", database: name)
         try await superuser.run(Self.fixture)
-        let settings = server.settings("sluice_control", database: name)
-        let client = PostgresClient(
-            configuration: PostgresConfiguration(
-                host: settings.host, port: settings.port, database: name, user: settings.user,
-                password: settings.password.map { Secret($0) }),
-            shared: 1, exclusive: 1, reactor: PostgresReactor(), name: "test", logger: Logger(label: "test"))
-        let running = Task { try await client.run() }
+        let (database, running) = try ControlDatabase.onStage(server, name)
         defer { running.cancel() }
-        let database = ControlDatabase(
-            client: client, settings: ControlSettings(reader: try SettingsReader(environment: [:])))
         let rows = try await superuser.rows("SELECT id::text FROM public.example")
         let reports = rows.compactMap { row in row[0].flatMap { UUID(uuidString: $0) } }
         try #require(reports.count == 13)
