@@ -63,8 +63,9 @@ extension BrokerTests {
                 let unheard = Task { await Self.probe(publisher, place) }
                 #expect(await eventually { isHeld.withLockedValue { $0 } })
                 // The broker reads no more, and the publisher does not know yet.
+                let before = proxy.bytesFromClients
                 let question = Task { try await publisher.readyCount(queue: place.queue) }
-                try await Task.sleep(for: .milliseconds(200))
+                #expect(await eventually { proxy.bytesFromClients > before })
                 proxy.release()
                 let error = await #expect(throws: AMQPError.self) { try await question.value }
                 #expect(error?.kind == .blocked)

@@ -18,12 +18,17 @@ final class FrameProxy: Sendable {
     private let server: any Channel
     private let judge: NIOLockedValueBox<Judge>
     private let legs: NIOLockedValueBox<[NIOLoopBound<Leg>]>
+    private let asked: NIOLockedValueBox<Int>
+
+    /// Bytes that clients have sent so far.
+    var bytesFromClients: Int { asked.withLockedValue { $0 } }
 
     var port: Int { server.localAddress?.port ?? 0 }
 
     static func start(to port: Int, cutting cut: Int? = nil) async throws -> FrameProxy {
         let judge = NIOLockedValueBox<Judge> { _ in .pass }
         let legs = NIOLockedValueBox<[NIOLoopBound<Leg>]>([])
+        let asked = NIOLockedValueBox(0)
         let server = try await ServerBootstrap(group: BrokerTests.loops)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.autoRead, value: false)
@@ -34,22 +39,24 @@ final class FrameProxy: Sendable {
                             let leg = Leg(client: client, broker: broker, judge: judge, cut: cut)
                             legs.withLockedValue { $0.append(NIOLoopBound(leg, eventLoop: client.eventLoop)) }
                             try broker.pipeline.syncOperations.addHandler(FromBroker(leg))
-                            try client.pipeline.syncOperations.addHandler(FromClient(leg))
+                            try client.pipeline.syncOperations.addHandler(FromClient(leg, asked))
                         }
                     }
                     .connect(host: "127.0.0.1", port: port)
                     .flatMap { _ in client.setOption(.autoRead, value: true) }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        return FrameProxy(server: server, judge: judge, legs: legs)
+        return FrameProxy(server: server, judge: judge, legs: legs, asked: asked)
     }
 
     private init(
-        server: any Channel, judge: NIOLockedValueBox<Judge>, legs: NIOLockedValueBox<[NIOLoopBound<Leg>]>
+        server: any Channel, judge: NIOLockedValueBox<Judge>, legs: NIOLockedValueBox<[NIOLoopBound<Leg>]>,
+        asked: NIOLockedValueBox<Int>
     ) {
         self.server = server
         self.judge = judge
         self.legs = legs
+        self.asked = asked
     }
 
     func judge(_ judge: @escaping Judge) { self.judge.withLockedValue { $0 = judge } }
@@ -121,10 +128,15 @@ final class FrameProxy: Sendable {
     private final class FromClient: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private let leg: Leg
+        private let asked: NIOLockedValueBox<Int>
 
-        init(_ leg: Leg) { self.leg = leg }
+        init(_ leg: Leg, _ asked: NIOLockedValueBox<Int>) {
+            self.leg = leg
+            self.asked = asked
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            asked.withLockedValue { [count = unwrapInboundIn(data).readableBytes] in $0 += count }
             leg.broker.writeAndFlush(unwrapInboundIn(data), promise: nil)
         }
         func channelInactive(context: ChannelHandlerContext) { leg.broker.close(promise: nil) }
